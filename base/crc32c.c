@@ -1,0 +1,60 @@
+#include "base/crc32c.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#define POLYNOMIAL 0x82f63b78u /* reflected */
+
+static uint32_t crc_of_byte(uint8_t byte)
+{
+	uint32_t crc = byte;
+	for (int bit = 0; bit < 8; bit++)
+		crc = crc >> 1 ^ (crc & 1 ? POLYNOMIAL : 0);
+	return crc;
+}
+
+static uint32_t bit_by_bit(uint32_t crc, const uint8_t *p, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		crc = crc >> 8 ^ crc_of_byte((uint8_t)(crc ^ p[i]));
+	return crc;
+}
+
+#if defined(__x86_64__)
+#include <nmmintrin.h>
+
+__attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, const uint8_t *p, size_t size)
+{
+	uint64_t wide = crc;
+	for (; size >= 8; p += 8, size -= 8) {
+		uint64_t v;
+		memcpy(&v, p, 8);
+		wide = _mm_crc32_u64(wide, v);
+	}
+	crc = (uint32_t)wide;
+	for (; size > 0; p++, size--)
+		crc = _mm_crc32_u8(crc, *p);
+	return crc;
+}
+
+static bool has_instruction(void)
+{
+	return __builtin_cpu_supports("sse4.2");
+}
+#else
+static uint32_t by_instruction(uint32_t crc, const uint8_t *p, size_t size)
+{
+	return bit_by_bit(crc, p, size);
+}
+
+static bool has_instruction(void)
+{
+	return false;
+}
+#endif
+
+uint32_t crc32c(uint32_t crc, const void *data, size_t size)
+{
+	crc = ~crc;
+	return ~(has_instruction() ? by_instruction(crc, data, size) : bit_by_bit(crc, data, size));
+}

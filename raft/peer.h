@@ -1,0 +1,68 @@
+/* peer.h: frames between members, over nanomsg: one bound PULL here, one connected PUSH for each other member.
+ *
+ * Delivery is best effort by design: a frame that cannot be queued at once is dropped and counted, because raft sends again.
+ * Every frame carries cluster, sender, receiver, the sender's boot epoch and a sequence number, and a CRC32C. The header has a place for
+ * a seal (none, for now): the table stands in peer.c. A frame from another cluster, for another node, of an unknown
+ * format, or damaged, is dropped and counted, never answered.
+ *
+ * One thread owns a struct peer_net (the replica loop), except for peer_net_stats. Create it after the daemon's last fork:
+ * nanomsg has threads of its own. */
+#ifndef TALLY_RAFT_PEER_H
+#define TALLY_RAFT_PEER_H
+
+#include "base/codec.h"
+
+#include <stdint.h>
+
+/* The largest payload; a whole frame stays well under nanomsg's 1 MiB receive limit, which drops silently. */
+#define PEER_PAYLOAD_MAX (512u << 10)
+
+enum peer_kind { PEER_RAFT = 1, PEER_PROPOSE = 2 };
+
+struct peer_member {
+	uint64_t id;
+	const char *address; /* HOST:PORT */
+};
+
+struct peer_config {
+	uint64_t cluster_id;
+	uint64_t self;
+	uint64_t epoch;                    /* this boot (wal_epoch) */
+	const char *listen;                /* HOST:PORT to bind */
+	const struct peer_member *members; /* the others, or all: `self` is skipped. Borrowed for the call */
+	uint32_t members_count;
+};
+
+struct peer_frame {
+	uint64_t from;
+	uint64_t epoch; /* the sender's boot */
+	uint8_t kind;   /* enum peer_kind */
+	struct span payload;
+	void *memory; /* private */
+};
+
+struct peer_stats {
+	uint64_t sent;
+	uint64_t received;
+	uint64_t dropped;   /* could not be queued at once */
+	uint64_t foreign;   /* of another cluster or for another node, or from no member */
+	uint64_t malformed; /* unknown format or failed CRC */
+	uint64_t stale;     /* of an older boot of its sender */
+};
+
+struct peer_net;
+
+/* On failure a negative errno (-EADDRINUSE: the port is taken) and one line in `why`. */
+int peer_net_open(const struct peer_config *config, struct peer_net **out, char *why, size_t why_size);
+void peer_net_close(struct peer_net *n);
+/* Readable when peer_net_receive has something. Valid until close. */
+int peer_net_fd(const struct peer_net *n);
+/* Copies the payload. 0, -EAGAIN dropped, -ENOENT no such member, -EMSGSIZE too large. */
+int peer_net_send(struct peer_net *n, uint64_t to, enum peer_kind kind, struct span payload);
+/* 1 and a frame, which peer_frame_done must end; 0 when there is none now. */
+int peer_net_receive(struct peer_net *n, struct peer_frame *out);
+void peer_frame_done(struct peer_frame *f);
+/* Any thread. */
+void peer_net_stats(const struct peer_net *n, struct peer_stats *out);
+
+#endif

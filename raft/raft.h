@@ -1,0 +1,202 @@
+/* raft.h: consensus as a pure state machine: events in, effects out.
+ *
+ * Follows Ongaro's dissertation ("Consensus: Bridging Theory and Practice", 2014; section numbers below are its own)
+ * and the shape of etcd-io/raft's Ready. No clock, no I/O, no threads, no logging, no globals: time, randomness and the
+ * durable log come in as values. Not thread-safe: one thread owns a struct raft (in the daemon, the replica loop).
+ *
+ * The driver's loop:   feed events (raft_tick, raft_step, raft_propose, raft_read, raft_stored, ...), then call raft_ready once
+ * and carry out what it lists, in the order in which the fields stand:
+ *   1. hand `hard` (if hard_changed) and `entries` to the log writer as one save;
+ *   2. send `send` at once;
+ *   3. send `send_stored` only once the save of step 1, and every earlier save, is durable;
+ *   4. apply `committed`;
+ *   5. read `fetch` from the log and answer each with raft_fetched;
+ *   6. release the reads up to `read_ticket` once `read_index` has been applied.
+ * When a save is durable the driver calls raft_stored. Saves become durable in the order in which they were listed.
+ *
+ * Memory: what is passed in is borrowed for the call. What raft_ready returns lives until the next call on the same struct raft.
+ * Nobody frees across that line. Memory that runs out ends the process. */
+#ifndef TALLY_RAFT_RAFT_H
+#define TALLY_RAFT_RAFT_H
+
+#include "base/codec.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define RAFT_MEMBERS_MAX 16
+/* An entry's data, and the entries of one append together: under the transport's limit (raft/peer.h). */
+#define RAFT_ENTRY_BYTES_MAX (448u << 10)
+#define RAFT_APPEND_ENTRIES_MAX 4096u
+
+enum raft_role { RAFT_FOLLOWER, RAFT_PRECANDIDATE, RAFT_CANDIDATE, RAFT_LEADER };
+
+enum raft_entry_type { RAFT_ENTRY_NOOP = 0, RAFT_ENTRY_COMMAND = 1 };
+
+struct raft_entry {
+	uint64_t term;
+	uint64_t index; /* the first entry of a log is 1 */
+	uint8_t type;   /* enum raft_entry_type */
+	uint32_t size;
+	const void *data;
+};
+
+/* What must survive a crash besides the entries. `commit` is a hint that saves work after a restart; it need not be fresh. */
+struct raft_hard_state {
+	uint64_t term;
+	uint64_t vote; /* the member voted for in `term`; 0 is nobody */
+	uint64_t commit;
+};
+
+/* The number is part of the wire format. */
+enum raft_message_type {
+	RAFT_PREVOTE = 1,       /* term: the one that the candidate would campaign in; log_index, log_term: its last entry; transfer */
+	RAFT_PREVOTE_REPLY = 2, /* term: as asked if granted, else the replier's own; reject */
+	RAFT_VOTE = 3,          /* like RAFT_PREVOTE, in earnest */
+	RAFT_VOTE_REPLY = 4,
+	RAFT_APPEND = 5, /* log_index, log_term: the entry before `entries`; commit */
+	RAFT_APPEND_REPLY =
+		6,          /* log_index: last index known to match (durable here); if reject: the log_index that was refused, and hint_* */
+	RAFT_HEARTBEAT = 7, /* round; commit: min(commit, match of the receiver); hint_index: the index that every member has stored */
+	RAFT_HEARTBEAT_REPLY = 8,   /* round, echoed; log_index: the replier's last index */
+	RAFT_READ_INDEX = 9,        /* round: the asker's ticket */
+	RAFT_READ_INDEX_REPLY = 10, /* round: the ticket, echoed; log_index: the read index */
+	RAFT_TIMEOUT_NOW = 11       /* leadership is handed to the receiver: campaign at once (3.10) */
+};
+
+struct raft_message {
+	uint8_t type;
+	bool reject;
+	bool transfer; /* a vote asked for by a hand-over: members grant it although they hear a leader */
+	uint64_t from;
+	uint64_t to;
+	uint64_t term;
+	uint64_t log_index;
+	uint64_t log_term;
+	uint64_t commit;
+	uint64_t round;
+	uint64_t hint_index; /* where a refused append may match at most ... */
+	uint64_t hint_term;  /* ... and the term that the replier has there (back-off by term, as etcd-io/raft does it) */
+	const struct raft_entry *entries;
+	uint32_t entries_count;
+};
+
+struct raft_config {
+	uint64_t id;            /* this member; never 0 */
+	const uint64_t *voters; /* borrowed; includes `id`; at most RAFT_MEMBERS_MAX */
+	uint32_t voters_count;
+	uint32_t election_ms;           /* a follower campaigns after a random time in [election_ms, 2 * election_ms) without a leader */
+	uint32_t heartbeat_ms;          /* less than election_ms */
+	uint64_t seed;                  /* of the random election times */
+	uint64_t now_ms;                /* the driver's monotonic clock */
+	uint64_t ticket_base;           /* read tickets count up from here: must be higher than any ticket of an earlier run of this member
+	                          (a boot epoch in the high bits), so that a late reply can never confirm a new read */
+	struct raft_hard_state hard;    /* as recovered; zeros when new */
+	uint64_t log_first;             /* index of the first entry still in the durable log (1 when new) */
+	uint64_t log_base_term;         /* term of entry log_first - 1; 0 when log_first is 1 */
+	uint64_t applied;               /* the driver has applied this far: entries up to it are not listed as committed again */
+	uint64_t cache_bytes_max;       /* memory for entries kept at hand; older ones are asked for through `fetch` */
+	uint32_t inflight_max;          /* unacknowledged appends per follower */
+	uint64_t uncommitted_bytes_max; /* proposals beyond this are refused until some commit */
+};
+
+struct raft_fetch {
+	uint64_t to; /* the follower that waits for these entries */
+	uint64_t lo; /* first index */
+	uint64_t hi; /* one past the last; the driver may return fewer, but at least one */
+};
+
+struct raft_ready {
+	bool hard_changed; /* term or vote changed (a new commit index alone does not ask for a save) */
+	struct raft_hard_state hard;
+	const struct raft_entry *entries; /* contiguous; if the first index is not past the log's end, it replaces the tail from there */
+	uint32_t entries_count;
+	const struct raft_message *send;
+	uint32_t send_count;
+	const struct raft_message *send_stored; /* votes granted and appends acknowledged: promises of durability */
+	uint32_t send_stored_count;
+	const struct raft_entry *committed; /* to apply, in order; each is already durable here */
+	uint32_t committed_count;
+	const struct raft_fetch *fetch;
+	uint32_t fetch_count;
+	bool read_ready;
+	uint64_t read_ticket; /* every read with a ticket up to this one ... */
+	uint64_t read_index;  /* ... may be served once this index has been applied */
+};
+
+struct raft_progress {
+	uint64_t id;
+	uint64_t match; /* highest index known to be stored there (on a follower: 0 for the others) */
+	bool recent;    /* heard from within the last election timeout (leader only) */
+};
+
+struct raft_status {
+	uint64_t id;
+	uint64_t leader; /* 0 when unknown */
+	uint64_t term;
+	enum raft_role role;
+	uint64_t commit;
+	uint64_t log_first;
+	uint64_t log_last;
+	uint64_t stored;     /* durable here up to this index */
+	uint64_t everywhere; /* stored on every member up to this index: the log may be trimmed up to it */
+	uint32_t members_count;
+	struct raft_progress members[RAFT_MEMBERS_MAX];
+};
+
+struct raft;
+
+/* A member that starts or restarts, as a follower (a cluster of one campaigns at its first tick).
+ * Errors: -EINVAL for a configuration that breaks a rule above. */
+int raft_new(const struct raft_config *config, struct raft **out);
+void raft_free(struct raft *r);
+/* Start only, in order from log_first: an entry that the durable log holds. -EINVAL if it does not follow the one before. */
+int raft_restore(struct raft *r, const struct raft_entry *entry);
+
+/* Time passed. `now_ms` never goes backwards. Elections, heartbeats, retries and check-quorum happen here. */
+void raft_tick(struct raft *r, uint64_t now_ms);
+/* The time at which raft_tick has something to do; it may be called earlier. */
+uint64_t raft_deadline_ms(const struct raft *r);
+
+/* A message of another member. Messages that make no sense are dropped: the network may lose, repeat, delay and reorder anything. */
+void raft_step(struct raft *r, const struct raft_message *m);
+
+/* Appends a command to the leader's log. Errors: -EAGAIN not the leader, or handing leadership over; -ENOBUFS over
+ * uncommitted_bytes_max; -EMSGSIZE over RAFT_ENTRY_BYTES_MAX. Success promises nothing: the entry may be lost with its leader. */
+int raft_propose(struct raft *r, const void *data, uint32_t size);
+
+/* Asks for a read index (6.4) and returns its ticket. Tickets rise. The core retries lost rounds and changed leaders by itself,
+ * for as long as it takes: whoever waits keeps the deadline. Reads of one drain share one round. */
+uint64_t raft_read(struct raft *r);
+/* No read up to this ticket is waited for any more: nothing is retried for their sake. */
+void raft_read_forget(struct raft *r, uint64_t ticket);
+
+/* The log is durable up to the entry (index, term), as listed by raft_ready, and the hard state saved with it or before. When a save
+ * had no entries the driver repeats the last pair. A pair that has been overwritten since is ignored. */
+void raft_stored(struct raft *r, uint64_t index, uint64_t term);
+/* The answer to a fetch: entries [lo, lo + count) for member `to`; count 0 if they cannot be read now (it is asked again later). */
+void raft_fetched(struct raft *r, uint64_t to, const struct raft_entry *entries, uint32_t count);
+/* The driver trimmed the durable log: entries below `first` are gone. */
+void raft_trimmed(struct raft *r, uint64_t first);
+
+/* Hands leadership to `to`, or with 0 to the most caught-up member. -EAGAIN not the leader; -ENOENT nobody to hand it to. It is given
+ * up after an election timeout without success. */
+int raft_transfer(struct raft *r, uint64_t to);
+/* A leader becomes a follower of nobody (its disk failed). */
+void raft_step_down(struct raft *r);
+
+/* The effects since the last call; never NULL. */
+const struct raft_ready *raft_ready(struct raft *r);
+/* True when raft_ready has anything to list. */
+bool raft_has_ready(const struct raft *r);
+void raft_status(const struct raft *r, struct raft_status *out);
+/* The term of a log entry; 0 if the log does not reach there any more, or yet. */
+uint64_t raft_term_at(const struct raft *r, uint64_t index);
+const char *raft_role_name(enum raft_role role);
+
+/* The wire format of a message (its table stands in core/message.c). */
+void raft_message_encode(struct writer *w, const struct raft_message *m);
+/* `entries` is room for RAFT_APPEND_ENTRIES_MAX entries, used by out->entries; data is borrowed from `bytes`. -EBADMSG if malformed. */
+int raft_message_decode(struct span bytes, struct raft_entry *entries, struct raft_message *out);
+
+#endif

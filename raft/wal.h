@@ -1,0 +1,91 @@
+/* wal.h: the write-ahead log: raft entries and hard state, durable before anything is promised on their strength.
+ *
+ * A folder of segments of one size, zero-filled before use (so that a sync need not move metadata), each named for its
+ * first index. One save is one frame: one write, one fdatasync, one CRC32C over everything in it, chained to the frame before. The format
+ * stands as a table in wal.c.
+ *
+ * What damage means: the last frame of the last segment may be torn by a crash, because nothing had been promised on its strength; it is
+ * cut off. A segment of the wrong size, a missing one, a frame that fails its check although a later one is whole, or whose sectors were
+ * all written: that is damage to what was promised. It is said in one line, with the file and the offset, and the log does not open.
+ *
+ * struct wal is synchronous and belongs to one thread at a time. struct wal_writer is the thread around it. */
+#ifndef TALLY_RAFT_WAL_H
+#define TALLY_RAFT_WAL_H
+
+#include "raft/raft.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define WAL_SEGMENT_BYTES (16u << 20)
+
+struct wal;
+
+struct wal_config {
+	const char *dir;     /* made if missing; borrowed for the call */
+	uint64_t cluster_id; /* a log of another cluster or node is refused */
+	uint64_t node_id;
+	uint32_t segment_bytes; /* 0: WAL_SEGMENT_BYTES. A frame may be larger: it then gets a segment of its own size */
+};
+
+/* Opens or creates the log, checks all of it, cuts a torn tail. On failure: a negative errno (-EBADMSG for damage) and one line in
+ * `why` that says what, where and what to do. */
+int wal_open(const struct wal_config *config, struct wal **out, char *why, size_t why_size);
+/* Closes without a sync: what was not saved is not promised. NULL is fine. */
+void wal_close(struct wal *w);
+
+struct raft_hard_state wal_hard_state(const struct wal *w);
+/* The boot count: 1 on the first open, one more on each later one; durable before wal_open returns. */
+uint64_t wal_epoch(const struct wal *w);
+uint64_t wal_first(const struct wal *w);     /* first entry held; wal_last + 1 when it holds none */
+uint64_t wal_last(const struct wal *w);      /* 0 when it never had one */
+uint64_t wal_base_term(const struct wal *w); /* term of entry wal_first - 1 */
+uint64_t wal_last_term(const struct wal *w);
+uint64_t wal_bytes(const struct wal *w); /* on disk */
+
+/* Saves a hard state (or NULL) and entries; durable when it returns 0. An entry at or below wal_last replaces the tail from there.
+ * On an error (-EIO, -ENOSPC, ...) nothing more may be saved: the caller must stop promising. */
+int wal_save(struct wal *w, const struct raft_hard_state *hard, const struct raft_entry *entries, uint32_t count);
+
+typedef int wal_entry_fn(void *ctx, const struct raft_entry *entry);
+/* Calls `fn` for entries lo..hi-1 in order, up to about bytes_max of data but at least one; each lives for its call. Stops at the first
+ * nonzero return and gives it back. -ERANGE if lo is not held. Checks each frame it reads again. */
+int wal_read(struct wal *w, uint64_t lo, uint64_t hi, size_t bytes_max, wal_entry_fn *fn, void *ctx);
+/* Drops whole segments that hold only entries below `index`. */
+int wal_trim(struct wal *w, uint64_t index);
+/* Prepares the next segment ahead of need (slow: it writes one). The writer thread calls it when it is idle. */
+int wal_prepare(struct wal *w);
+
+/* The thread. Saves are made durable in the order of their submission, as many at a time as are waiting. */
+struct wal_writer;
+
+struct wal_writer_events {
+	void *ctx;
+	/* Called on the writer thread. Everything submitted up to `ticket` is durable. */
+	void (*stored)(void *ctx, uint64_t ticket);
+	/* The answer to wal_writer_fetch; entries live for the call. count 0: not held. */
+	void (*fetched)(void *ctx, uint64_t to, const struct raft_entry *entries, uint32_t count);
+	/* The disk failed; nothing later will be stored. Called once. */
+	void (*failed)(void *ctx, int error);
+};
+
+/* Takes over `w` until wal_writer_stop. */
+int wal_writer_start(struct wal *w, const struct wal_writer_events *events, struct wal_writer **out);
+/* Queues a save; copies what it needs; never waits for the disk. Any one thread. `ticket` rises by the caller's count.
+ * The queue is bounded by the caller: raft's uncommitted and inflight limits hold on it. */
+void wal_writer_save(struct wal_writer *t, uint64_t ticket, const struct raft_hard_state *hard, const struct raft_entry *entries,
+		     uint32_t count);
+void wal_writer_fetch(struct wal_writer *t, uint64_t to, uint64_t lo, uint64_t hi, size_t bytes_max);
+void wal_writer_trim(struct wal_writer *t, uint64_t index);
+/* Figures for @status, read without waiting: bytes on disk, saves and syncs done so far, first index held. Any thread. */
+struct wal_writer_stats {
+	uint64_t bytes;
+	uint64_t saves;
+	uint64_t syncs;
+	uint64_t first;
+};
+void wal_writer_stats(struct wal_writer *t, struct wal_writer_stats *out);
+/* Stores what is queued, ends the thread; the wal is the caller's again. */
+void wal_writer_stop(struct wal_writer *t);
+
+#endif

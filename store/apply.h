@@ -1,0 +1,26 @@
+/* apply.h: the deterministic state machine: (store, command) -> (store, result), the same on every node.
+ *
+ * It validates inside apply, never before (etcd #18667), reads no clock and no configuration, and makes at most one revision. Its rules for
+ * errors are those of the system calls behind the commands. One thread (apply) owns a struct apply. */
+#ifndef TALLY_STORE_APPLY_H
+#define TALLY_STORE_APPLY_H
+
+#include "store/command.h"
+
+struct apply;
+
+struct apply_outcome {
+	bool fresh; /* false: applied before, or of an older boot of its origin; the result means nothing */
+	struct command_id id;
+	uint8_t type; /* enum command_type; 0 if the bytes are no command */
+	struct command_result result;
+};
+
+/* Loads the sessions from the store. */
+int apply_open(struct mvcc *m, struct apply **out);
+void apply_close(struct apply *a);
+/* Applies log entry (index, term). `command` is empty for an entry without one (a new leader's first): only the applied index moves.
+ * Bytes that do not decode change nothing but the applied index (every node sees the same bytes). */
+void apply_entry(struct apply *a, uint64_t index, uint64_t term, struct span command, struct apply_outcome *out);
+
+#endif

@@ -1,0 +1,123 @@
+/* command.h: what the cluster agrees on. A command is one atomic change of the store: one log entry, at most one revision.
+ *
+ * Everything that could differ between nodes is stamped into the command before it is proposed: who asks, the time, the identity. The wire
+ * format stands as a table in command.c. */
+#ifndef TALLY_STORE_COMMAND_H
+#define TALLY_STORE_COMMAND_H
+
+#include "store/mvcc/mvcc.h"
+
+enum command_type {
+	COMMAND_WRITE = 1,        /* a handle's changes to a file, which it may create: see the fields below */
+	COMMAND_MKDIR = 2,        /* key, mode */
+	COMMAND_RMDIR = 3,        /* key */
+	COMMAND_UNLINK = 4,       /* key */
+	COMMAND_RENAME = 5,       /* key -> key2, rename_flags */
+	COMMAND_SYMLINK = 6,      /* key, target in key2 */
+	COMMAND_MKNOD = 7,        /* key, mode (fifo, socket, device, empty regular file), rdev; exclusive */
+	COMMAND_SETATTR = 8,      /* set_mask and its fields; size too */
+	COMMAND_SETXATTR = 9,     /* key2: name; value; xattr_flags */
+	COMMAND_REMOVEXATTR = 10, /* key2: name */
+	COMMAND_STAGE = 11,       /* value: the next chunk of a write too large for one entry; stage, stage_chunk */
+	COMMAND_PUT = 12,         /* key, value: the whole file; makes missing parents */
+	COMMAND_DELETE = 13,      /* key: a file, link or empty directory; or, with prefix, every key that begins with it */
+	COMMAND_LOAD = 14         /* value: pairs of (key, value), each a length-prefixed string: many puts in one revision */
+};
+
+enum command_set {
+	SET_MODE = 1,
+	SET_UID = 2,
+	SET_GID = 4,
+	SET_SIZE = 8,
+	SET_ATIME = 16,
+	SET_MTIME = 32,
+	SET_ATIME_NOW = 64, /* the command's own time */
+	SET_MTIME_NOW = 128
+};
+
+enum command_write_flag {
+	WRITE_CREATE = 1, /* make the file if it is not there */
+	WRITE_EXCL = 2,   /* ... and fail with -EEXIST if it is */
+	WRITE_APPEND = 4, /* the (single) range lands at the end as it is at commit; its offset is ignored */
+	WRITE_STAGED = 8  /* the ranges are in the stage, encoded as below, cut into chunks */
+};
+
+/* Identifies an operation for exactly-once application (dissertation, 6.3): applied the first time it is met, skipped after that. */
+struct command_id {
+	uint64_t origin;   /* the node that took the operation from a client */
+	uint64_t epoch;    /* that node's boot */
+	uint64_t sequence; /* counts its operations from 1 */
+	uint64_t floor;    /* the origin waits for no operation below this one any more */
+};
+/* sequence - floor stays below this (the origin holds back), so a session's memory is bounded. */
+#define COMMAND_WINDOW 4096u
+
+struct command_range {
+	uint64_t offset;
+	struct span data;
+};
+
+#define COMMAND_RANGES_MAX 65536u
+#define COMMAND_NO_TRUNCATE UINT64_MAX
+
+struct command {
+	uint8_t type; /* enum command_type */
+	struct command_id id;
+	int64_t time_ns; /* the proposer's clock */
+	uint32_t uid;    /* who asks: the owner of what it makes */
+	uint32_t gid;
+	struct span key;
+	struct span key2;
+	struct span value;
+	/* If not 0, the target is the file with this number wherever it is now (it may have been renamed since); -ESTALE if it is gone.
+	 * If 0, the target is found by key. */
+	uint64_t ino;
+	uint32_t mode;
+	uint64_t rdev;
+	uint32_t
+		set_mask; /* enum command_set; WRITE applies it too, except SET_SIZE, after the content (attributes set on a file not yet published) */
+	uint32_t set_uid;
+	uint32_t set_gid;
+	uint64_t size;
+	int64_t atime_ns;
+	int64_t mtime_ns;
+	uint32_t rename_flags; /* RENAME_NOREPLACE, RENAME_EXCHANGE of renameat2(2) */
+	uint32_t xattr_flags;  /* XATTR_CREATE, XATTR_REPLACE of setxattr(2) */
+	bool prefix;
+	/* WRITE: the file is first cut to truncate_to (unless COMMAND_NO_TRUNCATE, or it is shorter already), then the ranges are laid over it in
+	 * order, then it grows with zeros to extend_to if it is shorter. */
+	uint32_t write_flags;
+	uint64_t truncate_to;
+	uint64_t extend_to;
+	const struct command_range *ranges;
+	uint32_t ranges_count;
+	uint64_t stage; /* the stage's number; origin and epoch as in id */
+	uint32_t stage_chunk;
+};
+
+struct command_result {
+	int error;          /* 0 or a negative errno */
+	uint64_t revision;  /* the store's revision after the command */
+	uint64_t count;     /* DELETE: keys deleted; LOAD: keys put */
+	struct record attr; /* the target as the command left it; spans empty, memory NULL, ino 0 when there is none */
+};
+
+void command_encode(struct writer *w, const struct command *c);
+/* Allocates out->ranges, which command_done frees; everything else is borrowed from `bytes`. -EBADMSG if malformed. */
+int command_decode(struct span bytes, struct command *out);
+void command_done(struct command *c);
+/* Only the identity, for those who route commands without reading them. */
+int command_peek_id(struct span bytes, struct command_id *out);
+/* Stamps an encoded command's identity in place. */
+void command_stamp_id(void *bytes, const struct command_id *id);
+
+/* The ranges of a WRITE as they are staged: the encoding is the one that command_encode uses for them. */
+void command_ranges_encode(struct writer *w, const struct command_range *ranges, uint32_t count);
+
+/* User attributes of a record: pairs (name, value) in order of name, each a length-prefixed string. */
+/* -ENODATA if there is no such name. The value is borrowed from `xattrs`. */
+int xattrs_find(struct span xattrs, struct span name, struct span *value);
+/* Calls fn for each. -EBADMSG if malformed. */
+int xattrs_each(struct span xattrs, int (*fn)(void *ctx, struct span name, struct span value), void *ctx);
+
+#endif
