@@ -1,6 +1,13 @@
 # tallyfs: `make demo` and `make check` are all that a fresh Debian 12 needs.
+#
+#   make            build/tallyfs and build/tallyctl          make check    packages, build, unit tests, cluster tests
+#   make demo       three nodes, narrated                     make lint     format, layers, banned calls, function length
+#   make asan tsan  the tests under sanitizers                make bench    the figures, and whether they are good enough
+#   make install    PREFIX=/usr/local DESTDIR=                make deps     the Debian packages that are missing
 
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -8,14 +15,18 @@ PKGS    := fuse3 lmdb nanomsg
 OPT     ?= -O2
 SAN     ?=
 
+# Asked for late, and once: `make check` may install these packages on its way.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
+PKG_LIBS   = $(eval PKG_LIBS := $(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
+
 CFLAGS  ?= -g $(OPT)
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -I. -Wall -Wextra -Werror -Wshadow -Wpointer-arith \
-	-Wstrict-prototypes -Wmissing-prototypes -Wvla -fno-strict-aliasing -pthread $(SAN) $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
-LIBS     = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -pthread
+	-Wstrict-prototypes -Wmissing-prototypes -Wvla -fno-strict-aliasing -pthread $(SAN) $(PKG_CFLAGS) $(CFLAGS)
+LIBS     = $(PKG_LIBS) -pthread
 
 LIB_SRC   := $(wildcard base/*.c raft/*.c raft/core/*.c store/*.c store/mvcc/*.c store/client/*.c fs/*.c)
 LIB_OBJ   := $(LIB_SRC:%.c=$(BUILD)/%.o)
-CMD_COMMON := $(filter-out cmd/tallyfs.c cmd/tallyctl.c,$(wildcard cmd/*.c))
+CMD_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out cmd/tallyfs.c cmd/tallyctl.c,$(wildcard cmd/*.c)))
 TESTLIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
 UNIT      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 CLUSTER   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/cluster/test_*.c))
@@ -25,27 +36,77 @@ all: $(BUILD)/tallyfs $(BUILD)/tallyctl
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC   $<"
+	@$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/libtally.a: $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	@echo "  AR   $@"
+	@ar rcs $@ $^
 
-$(BUILD)/tallyfs: $(BUILD)/cmd/tallyfs.o $(CMD_COMMON:%.c=$(BUILD)/%.o) $(BUILD)/libtally.a
-	$(CC) $(SAN) -o $@ $^ $(LIBS)
+$(BUILD)/libcmd.a: $(CMD_OBJ)
+	@rm -f $@
+	@echo "  AR   $@"
+	@ar rcs $@ $^
 
-$(BUILD)/tallyctl: $(BUILD)/cmd/tallyctl.o $(CMD_COMMON:%.c=$(BUILD)/%.o) $(BUILD)/libtally.a
-	$(CC) $(SAN) -o $@ $^ $(LIBS)
+$(BUILD)/tallyfs: $(BUILD)/cmd/tallyfs.o $(BUILD)/libcmd.a $(BUILD)/libtally.a
+	@echo "  LD   $@"
+	@$(CC) $(SAN) -o $@ $^ $(LIBS)
+
+$(BUILD)/tallyctl: $(BUILD)/cmd/tallyctl.o $(BUILD)/libcmd.a $(BUILD)/libtally.a
+	@echo "  LD   $@"
+	@$(CC) $(SAN) -o $@ $^ $(LIBS)
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TESTLIB_OBJ) $(BUILD)/libtally.a
-	$(CC) $(SAN) -o $@ $^ $(LIBS) -lcmocka
+	@echo "  LD   $@"
+	@$(CC) $(SAN) -o $@ $^ $(LIBS) -lcmocka
+
+tests: all $(UNIT) $(CLUSTER)
+
+deps:
+	@CC="$(CC)" tests/deps.sh
 
 unit: $(UNIT)
-	@set -e; for t in $^; do $$t; done
+	@tests/run.sh $(UNIT)
+
+cluster: all $(CLUSTER)
+	@tests/run.sh $(CLUSTER)
+
+check: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) tests
+	@tests/run.sh $(UNIT) $(CLUSTER)
+
+demo: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@BUILD="$(BUILD)" tests/demo.sh
+
+# The unit tests, and the cluster tests with a tenth of the rounds.
+asan:
+	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build-asan OPT=-O1 \
+		SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" tests
+	@tests/sanitize.sh address build-asan
+
+tsan:
+	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build-tsan OPT=-O1 SAN="-fsanitize=thread" tests
+	@tests/sanitize.sh thread build-tsan
+
+lint:
+	@tests/deps.sh lint
+	@tests/lint.sh
+
+bench: all $(BENCH)
+	@BUILD="$(BUILD)" tests/bench/run.sh
+
+format:
+	@find base raft store fs cmd tests -name '*.[ch]' -exec clang-format -i {} +
+
+install: all
+	install -D -m 755 $(BUILD)/tallyfs $(DESTDIR)$(PREFIX)/bin/tallyfs
+	install -D -m 755 $(BUILD)/tallyctl $(DESTDIR)$(PREFIX)/bin/tallyctl
 
 clean:
-	rm -rf build
+	rm -rf build build-*
 
-.PHONY: all unit clean
+.PHONY: all tests deps unit cluster check demo asan tsan lint bench format install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

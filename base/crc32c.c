@@ -1,5 +1,6 @@
 #include "base/crc32c.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -13,10 +14,22 @@ static uint32_t crc_of_byte(uint8_t byte)
 	return crc;
 }
 
-static uint32_t bit_by_bit(uint32_t crc, const uint8_t *p, size_t size)
+static uint32_t table[256];
+
+static void fill_table(void)
 {
+	for (int byte = 0; byte < 256; byte++)
+		table[byte] = crc_of_byte((uint8_t)byte);
+}
+
+/* For processors without the instruction. */
+static uint32_t by_table(uint32_t crc, const uint8_t *p, size_t size)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, fill_table);
 	for (size_t i = 0; i < size; i++)
-		crc = crc >> 8 ^ crc_of_byte((uint8_t)(crc ^ p[i]));
+		crc = crc >> 8 ^ table[(uint8_t)(crc ^ p[i])];
 	return crc;
 }
 
@@ -44,7 +57,7 @@ static bool has_instruction(void)
 #else
 static uint32_t by_instruction(uint32_t crc, const uint8_t *p, size_t size)
 {
-	return bit_by_bit(crc, p, size);
+	return by_table(crc, p, size);
 }
 
 static bool has_instruction(void)
@@ -56,5 +69,5 @@ static bool has_instruction(void)
 uint32_t crc32c(uint32_t crc, const void *data, size_t size)
 {
 	crc = ~crc;
-	return ~(has_instruction() ? by_instruction(crc, data, size) : bit_by_bit(crc, data, size));
+	return ~(has_instruction() ? by_instruction(crc, data, size) : by_table(crc, data, size));
 }

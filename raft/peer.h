@@ -44,7 +44,7 @@ struct peer_frame {
 struct peer_stats {
 	uint64_t sent;
 	uint64_t received;
-	uint64_t dropped;   /* could not be queued at once */
+	uint64_t dropped;   /* no connection, or its queue was full */
 	uint64_t foreign;   /* of another cluster or for another node, or from no member */
 	uint64_t malformed; /* unknown format or failed CRC */
 	uint64_t stale;     /* of an older boot of its sender */
@@ -55,11 +55,11 @@ struct peer_net;
 /* On failure a negative errno (-EADDRINUSE: the port is taken) and one line in `why`. */
 int peer_net_open(const struct peer_config *config, struct peer_net **out, char *why, size_t why_size);
 void peer_net_close(struct peer_net *n);
-/* Readable when peer_net_receive has something. Valid until close. */
+/* Readable when peer_net_receive has something to do (it also sends on what waits for a busy connection). Valid until close. */
 int peer_net_fd(const struct peer_net *n);
 /* Copies the payload. 0, -EAGAIN dropped, -ENOENT no such member, -EMSGSIZE too large. */
 int peer_net_send(struct peer_net *n, uint64_t to, enum peer_kind kind, struct span payload);
-/* 1 and a frame, which peer_frame_done must end; 0 when there is none now. */
+/* 1 and a frame, which peer_frame_done must end; 0 when there is none now. Call it until it gives 0 whenever the fd is readable. */
 int peer_net_receive(struct peer_net *n, struct peer_frame *out);
 void peer_frame_done(struct peer_frame *f);
 /* Any thread. */

@@ -4,15 +4,16 @@
  * and the shape of etcd-io/raft's Ready. No clock, no I/O, no threads, no logging, no globals: time, randomness and the
  * durable log come in as values. Not thread-safe: one thread owns a struct raft (in the daemon, the replica loop).
  *
- * The driver's loop:   feed events (raft_tick, raft_step, raft_propose, raft_read, raft_stored, ...), then call raft_ready once
- * and carry out what it lists, in the order in which the fields stand:
- *   1. hand `hard` (if hard_changed) and `entries` to the log writer as one save;
- *   2. send `send` at once;
- *   3. send `send_stored` only once the save of step 1, and every earlier save, is durable;
+ * The driver's loop:   raft_tick with the time of now (it is the only clock that the core has, so it comes before the events that it
+ * dates), then the other events (raft_step, raft_propose, raft_read, raft_stored, ...), then raft_ready once; carry out what it lists,
+ * in the order in which the fields stand:
+ *   1. if `save` is not 0: hand `hard` (if hard_changed) and `entries` to the log writer as one save of that number;
+ *   2. send `send` at once, in its order;
+ *   3. send `send_stored` only once the save of step 1, and every earlier save, is durable (with none outstanding: at once);
  *   4. apply `committed`;
  *   5. read `fetch` from the log and answer each with raft_fetched;
  *   6. release the reads up to `read_ticket` once `read_index` has been applied.
- * When a save is durable the driver calls raft_stored. Saves become durable in the order in which they were listed.
+ * When saves are durable the driver calls raft_stored with the number of the last. They become durable in the order of their numbers.
  *
  * Memory: what is passed in is borrowed for the call. What raft_ready returns lives until the next call on the same struct raft.
  * Nobody frees across that line. Memory that runs out ends the process. */
@@ -56,8 +57,10 @@ enum raft_message_type {
 	RAFT_VOTE_REPLY = 4,
 	RAFT_APPEND = 5, /* log_index, log_term: the entry before `entries`; commit */
 	RAFT_APPEND_REPLY =
-		6,          /* log_index: last index known to match (durable here); if reject: the log_index that was refused, and hint_* */
-	RAFT_HEARTBEAT = 7, /* round; commit: min(commit, match of the receiver); hint_index: the index that every member has stored */
+		6, /* log_index: last index known to match (durable here); if reject: the log_index that was refused, and hint_* */
+	/* round (0: only tells a new commit index, and is not answered); commit: min(commit, match of the receiver); hint_index: the index
+	 * that every member has stored */
+	RAFT_HEARTBEAT = 7,
 	RAFT_HEARTBEAT_REPLY = 8,   /* round, echoed; log_index: the replier's last index */
 	RAFT_READ_INDEX = 9,        /* round: the asker's ticket */
 	RAFT_READ_INDEX_REPLY = 10, /* round: the ticket, echoed; log_index: the read index */
@@ -94,7 +97,7 @@ struct raft_config {
 	struct raft_hard_state hard;    /* as recovered; zeros when new */
 	uint64_t log_first;             /* index of the first entry still in the durable log (1 when new) */
 	uint64_t log_base_term;         /* term of entry log_first - 1; 0 when log_first is 1 */
-	uint64_t applied;               /* the driver has applied this far: entries up to it are not listed as committed again */
+	uint64_t applied;               /* the driver has applied this far (at least log_first - 1): not listed as committed again */
 	uint64_t cache_bytes_max;       /* memory for entries kept at hand; older ones are asked for through `fetch` */
 	uint32_t inflight_max;          /* unacknowledged appends per follower */
 	uint64_t uncommitted_bytes_max; /* proposals beyond this are refused until some commit */
@@ -107,13 +110,14 @@ struct raft_fetch {
 };
 
 struct raft_ready {
-	bool hard_changed; /* term or vote changed (a new commit index alone does not ask for a save) */
-	struct raft_hard_state hard;
+	uint64_t save;                    /* the number of this save: one more than the last; 0 when there is nothing to save */
+	bool hard_changed;                /* term or vote changed (a new commit index alone does not ask for a save) */
+	struct raft_hard_state hard;      /* as it is now, changed or not */
 	const struct raft_entry *entries; /* contiguous; if the first index is not past the log's end, it replaces the tail from there */
 	uint32_t entries_count;
 	const struct raft_message *send;
 	uint32_t send_count;
-	const struct raft_message *send_stored; /* votes granted and appends acknowledged: promises of durability */
+	const struct raft_message *send_stored; /* votes asked for and granted, appends acknowledged: promises of durability */
 	uint32_t send_stored_count;
 	const struct raft_entry *committed; /* to apply, in order; each is already durable here */
 	uint32_t committed_count;
@@ -155,7 +159,7 @@ int raft_restore(struct raft *r, const struct raft_entry *entry);
 
 /* Time passed. `now_ms` never goes backwards. Elections, heartbeats, retries and check-quorum happen here. */
 void raft_tick(struct raft *r, uint64_t now_ms);
-/* The time at which raft_tick has something to do; it may be called earlier. */
+/* The time at which raft_tick has something to do (an hour away if nothing is due); it may be called earlier. Any event may move it. */
 uint64_t raft_deadline_ms(const struct raft *r);
 
 /* A message of another member. Messages that make no sense are dropped: the network may lose, repeat, delay and reorder anything. */
@@ -171,16 +175,17 @@ uint64_t raft_read(struct raft *r);
 /* No read up to this ticket is waited for any more: nothing is retried for their sake. */
 void raft_read_forget(struct raft *r, uint64_t ticket);
 
-/* The log is durable up to the entry (index, term), as listed by raft_ready, and the hard state saved with it or before. When a save
- * had no entries the driver repeats the last pair. A pair that has been overwritten since is ignored. */
-void raft_stored(struct raft *r, uint64_t index, uint64_t term);
-/* The answer to a fetch: entries [lo, lo + count) for member `to`; count 0 if they cannot be read now (it is asked again later). */
+/* The saves up to this number (raft_ready's `save`) are durable, entries and hard state. The core knows what each held, and what of it
+ * has been overwritten since. */
+void raft_stored(struct raft *r, uint64_t save);
+/* The answer to a fetch: entries [lo, lo + count) for member `to`; count 0 if they cannot be read now (it is asked again later). Asked
+ * again, too, if no answer comes within an election timeout; answers that are late or no longer fit are ignored. */
 void raft_fetched(struct raft *r, uint64_t to, const struct raft_entry *entries, uint32_t count);
-/* The driver trimmed the durable log: entries below `first` are gone. */
+/* The driver trimmed the durable log: entries below `first` are gone. Never past what is applied here. */
 void raft_trimmed(struct raft *r, uint64_t first);
 
-/* Hands leadership to `to`, or with 0 to the most caught-up member. -EAGAIN not the leader; -ENOENT nobody to hand it to. It is given
- * up after an election timeout without success. */
+/* Hands leadership to `to`, or with 0 to the most caught-up member heard from lately. -EAGAIN not the leader; -ENOENT nobody to hand it
+ * to (no such member, or this one). It is given up after an election timeout without success. */
 int raft_transfer(struct raft *r, uint64_t to);
 /* A leader becomes a follower of nobody (its disk failed). */
 void raft_step_down(struct raft *r);

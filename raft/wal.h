@@ -53,7 +53,8 @@ typedef int wal_entry_fn(void *ctx, const struct raft_entry *entry);
 int wal_read(struct wal *w, uint64_t lo, uint64_t hi, size_t bytes_max, wal_entry_fn *fn, void *ctx);
 /* Drops whole segments that hold only entries below `index`. */
 int wal_trim(struct wal *w, uint64_t index);
-/* Prepares the next segment ahead of need (slow: it writes one). The writer thread calls it when it is idle. */
+/* Prepares the next segment ahead of need, a slice of 256 KiB at a time: 1 while there is more to do, 0 when it is ready. The writer
+ * thread calls it when it is idle. An error means only that the segment will be made when it is needed. */
 int wal_prepare(struct wal *w);
 
 /* The thread. Saves are made durable in the order of their submission, as many at a time as are waiting. */
@@ -63,7 +64,7 @@ struct wal_writer_events {
 	void *ctx;
 	/* Called on the writer thread. Everything submitted up to `ticket` is durable. */
 	void (*stored)(void *ctx, uint64_t ticket);
-	/* The answer to wal_writer_fetch; entries live for the call. count 0: not held. */
+	/* The answer to wal_writer_fetch; entries live for the call. count 0: not held, or not readable. */
 	void (*fetched)(void *ctx, uint64_t to, const struct raft_entry *entries, uint32_t count);
 	/* The disk failed; nothing later will be stored. Called once. */
 	void (*failed)(void *ctx, int error);
@@ -75,6 +76,8 @@ int wal_writer_start(struct wal *w, const struct wal_writer_events *events, stru
  * The queue is bounded by the caller: raft's uncommitted and inflight limits hold on it. */
 void wal_writer_save(struct wal_writer *t, uint64_t ticket, const struct raft_hard_state *hard, const struct raft_entry *entries,
 		     uint32_t count);
+/* Reads entries lo..hi-1, as many as fit, after all that was queued before. A member has one question open: a newer one replaces it. Up to
+ * RAFT_MEMBERS_MAX members. Saves go first. */
 void wal_writer_fetch(struct wal_writer *t, uint64_t to, uint64_t lo, uint64_t hi, size_t bytes_max);
 void wal_writer_trim(struct wal_writer *t, uint64_t index);
 /* Figures for @status, read without waiting: bytes on disk, saves and syncs done so far, first index held. Any thread. */

@@ -12,7 +12,10 @@ struct apply;
 struct apply_outcome {
 	bool fresh; /* false: applied before, or of an older boot of its origin; the result means nothing */
 	struct command_id id;
-	uint8_t type; /* enum command_type; 0 if the bytes are no command */
+	uint8_t type; /* enum command_type; 0 if the bytes are no command (result.error is -EBADMSG then, and id what could be read of it) */
+	/* This node's own disk failed or is corrupt, which other nodes do not share: this entry was not applied, mvcc_applied stays where it
+	 * was, and so it goes for all entries from now on. result.error is -EIO. */
+	bool stopped;
 	struct command_result result;
 };
 

@@ -39,7 +39,7 @@ enum command_write_flag {
 	WRITE_CREATE = 1, /* make the file if it is not there */
 	WRITE_EXCL = 2,   /* ... and fail with -EEXIST if it is */
 	WRITE_APPEND = 4, /* the (single) range lands at the end as it is at commit; its offset is ignored */
-	WRITE_STAGED = 8  /* the ranges are in the stage, encoded as below, cut into chunks */
+	WRITE_STAGED = 8  /* the ranges are in the stage, encoded as below, cut into chunks; of a PUT: the value is */
 };
 
 /* Identifies an operation for exactly-once application (dissertation, 6.3): applied the first time it is met, skipped after that. */
@@ -91,7 +91,10 @@ struct command {
 	uint64_t extend_to;
 	const struct command_range *ranges;
 	uint32_t ranges_count;
-	uint64_t stage; /* the stage's number; origin and epoch as in id */
+	/* The stage's number, which is the sequence of the operation that it belongs to; origin and epoch as in id. A stage is dropped once its
+	 * origin's floor has passed that number, or a newer epoch has come. */
+	uint64_t stage;
+	/* STAGE: which chunk this is, from 0. With WRITE_STAGED: how many chunks there must be (-EIO if there are not); 0: not checked. */
 	uint32_t stage_chunk;
 };
 
@@ -110,14 +113,27 @@ void command_done(struct command *c);
 int command_peek_id(struct span bytes, struct command_id *out);
 /* Stamps an encoded command's identity in place. */
 void command_stamp_id(void *bytes, const struct command_id *id);
+/* Stamps an encoded command's time in place. */
+void command_stamp_time(void *bytes, int64_t time_ns);
+
+/* Is this the key of something below the root? A relative path with no empty, "." or ".." segment and no NUL, segments of at most 255 bytes,
+ * 1 to MVCC_KEY_MAX bytes in all. */
+bool command_key_valid(struct span key);
 
 /* The ranges of a WRITE as they are staged: the encoding is the one that command_encode uses for them. */
 void command_ranges_encode(struct writer *w, const struct command_range *ranges, uint32_t count);
+/* Its reverse: ranges malloc'ed into *out, their data borrowed from the reader's bytes. -EBADMSG if malformed. */
+int command_ranges_decode(struct reader *r, struct command_range **out, uint32_t *count);
 
 /* User attributes of a record: pairs (name, value) in order of name, each a length-prefixed string. */
 /* -ENODATA if there is no such name. The value is borrowed from `xattrs`. */
 int xattrs_find(struct span xattrs, struct span name, struct span *value);
-/* Calls fn for each. -EBADMSG if malformed. */
+/* Calls fn for each, until it returns nonzero, which is returned then. -EBADMSG if malformed. */
 int xattrs_each(struct span xattrs, int (*fn)(void *ctx, struct span name, struct span value), void *ctx);
+/* Writes to `out` (empty before) what `xattrs` becomes when `name` is set. flags: XATTR_CREATE (-EEXIST if it is there), XATTR_REPLACE
+ * (-ENODATA if it is not). -ENOSPC over MVCC_XATTRS_MAX, -EBADMSG if malformed. */
+int xattrs_set(struct span xattrs, struct span name, struct span value, uint32_t flags, struct writer *out);
+/* Writes to `out` (empty before) what `xattrs` becomes without `name`; -ENODATA if it is not there. */
+int xattrs_remove(struct span xattrs, struct span name, struct writer *out);
 
 #endif

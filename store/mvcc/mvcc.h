@@ -97,7 +97,7 @@ uint64_t mvcc_next_revision(const struct mvcc *m);
 /* A fresh inode number, the next in order. */
 uint64_t mvcc_next_ino(struct mvcc *m);
 /* Stores a record under its key at the next sub-revision, which is written to r->stored; copies everything. The caller fills modified,
- * created, version and all the rest. A key is put at most once a command. */
+ * created, version and all the rest; where their main is this command's, their sub is filled in. A key is put at most once a command. */
 void mvcc_put(struct mvcc *m, struct record *r);
 /* Deletes the key (a tombstone). */
 void mvcc_tombstone(struct mvcc *m, struct span key);
@@ -112,7 +112,7 @@ struct stage_id {
 	uint64_t number;
 };
 void mvcc_stage_put(struct mvcc *m, const struct stage_id *id, uint32_t chunk, struct span data);
-/* Calls fn(ctx, data) for the chunks in order; -ENOENT if there is none. */
+/* Calls fn(ctx, data) for the chunks in order; -ENOENT if there is none, or at the first one that is missing. */
 int mvcc_stage_read(struct mvcc *m, const struct stage_id *id, int (*fn)(void *ctx, struct span data), void *ctx);
 /* Drops every stage of `origin` with an epoch below, or of this epoch with a number below. Cheap when there is none. */
 void mvcc_stage_drop(struct mvcc *m, const struct stage_id *below);

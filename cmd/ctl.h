@@ -1,0 +1,54 @@
+/* ctl.h: the parts of tallyctl. */
+#ifndef TALLY_CMD_CTL_H
+#define TALLY_CMD_CTL_H
+
+#include "store/client/client.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Exit status of tallyctl. */
+enum ctl_exit { CTL_DONE = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_NO_ANSWER = 3 };
+
+/* Options that only some commands take. */
+enum ctl_given { GIVEN_PREFIX = 1, GIVEN_REV = 2, GIVEN_CONSISTENCY = 4, GIVEN_LIMIT = 8, GIVEN_KEYS_ONLY = 16, GIVEN_COUNT_ONLY = 32 };
+
+struct ctl_options {
+	const char *endpoints;
+	enum balance_policy policy;
+	int64_t timeout_ns;
+	bool json;
+	bool help;
+	bool version;
+	unsigned given; /* enum ctl_given */
+	uint64_t rev;
+	uint64_t limit;
+	bool serial;
+	char **args; /* the command and its arguments, NULL-terminated */
+	int args_count;
+	char wrong[160]; /* one line, if something could not be understood */
+};
+
+/* Options may stand before and after the command. Always fills *out; what is wrong is said in out->wrong. Reorders argv. */
+void ctl_options_parse(int argc, char **argv, struct ctl_options *out);
+
+struct ctl {
+	const struct ctl_options *options;
+	struct client *client;
+	char **args; /* of the command, its name left out */
+	int args_count;
+};
+
+/* Commands; each returns an enum ctl_exit. */
+int ctl_get(struct ctl *ctl);
+int ctl_put(struct ctl *ctl);
+int ctl_del(struct ctl *ctl);
+int ctl_history(struct ctl *ctl);
+int ctl_endpoint(struct ctl *ctl);
+
+/* Asks; the answer is in *call, for client_call_done in any case. CTL_DONE, or the reason is said on stderr. */
+int ctl_ask(struct ctl *ctl, struct client_call *call, const struct request *r);
+/* A line on stderr, after the program's name. */
+void ctl_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

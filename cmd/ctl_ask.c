@@ -1,0 +1,37 @@
+/* Asking the cluster, and saying what went wrong. */
+#include "cmd/ctl.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void ctl_say(const char *format, ...)
+{
+	char text[CLIENT_WHY_MAX + 256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	for (char *c = text; *c; c++) {
+		if (*c == '\n')
+			*c = ' ';
+	}
+	fprintf(stderr, "tallyctl: %s\n", text);
+}
+
+int ctl_ask(struct ctl *ctl, struct client_call *call, const struct request *r)
+{
+	int rc = client_call(ctl->client, call, r);
+
+	if (rc) {
+		ctl_say("no answer within %.3g s: %s%s", (double)ctl->options->timeout_ns / 1e9, call->why,
+			call->may_have_applied && !strstr(call->why, "may have been") ? "; the write may have been applied" : "");
+		return CTL_NO_ANSWER;
+	}
+	if (call->response.error == 0)
+		return CTL_DONE;
+	ctl_say("%.*s", (int)call->response.text.size, call->response.text.data ? (const char *)call->response.text.data : "");
+	return call->response.error == -ETIMEDOUT || call->response.error == -ESHUTDOWN ? CTL_NO_ANSWER : CTL_REFUSED;
+}

@@ -1,0 +1,171 @@
+/* tallyctl endpoint status and health: every endpoint is asked, all at once. */
+#include "cmd/ctl.h"
+#include "cmd/ctl_json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void ask_all(struct ctl *ctl, struct client_call *calls, uint8_t type)
+{
+	struct request r = {.type = type, .flags = ctl->options->serial ? REQUEST_SERIAL : 0};
+	unsigned count = client_endpoints(ctl->client);
+	unsigned done = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		calls[i] = (struct client_call){.endpoint = (int)i, .only = true};
+		/* Never refused: there are fewer endpoints than calls may be out. */
+		client_submit(ctl->client, &calls[i], &r);
+	}
+	while (done < count)
+		done += client_run(ctl->client, ctl->options->timeout_ns);
+}
+
+static struct span name_of(struct ctl *ctl, unsigned i)
+{
+	struct client_stats stats;
+
+	client_stats(ctl->client, i, &stats);
+	return (struct span){stats.name, strlen(stats.name)};
+}
+
+/* Why an endpoint did not answer well, without its name in front. */
+static struct span why_of(const struct client_call *call, struct span name)
+{
+	const char *why = call->why;
+
+	if (!call->error)
+		return call->response.text;
+	if (strncmp(why, name.data, name.size) == 0 && why[name.size] == ':')
+		why += name.size + 2;
+	return (struct span){why, strlen(why)};
+}
+
+static bool is_number(struct span s)
+{
+	const char *p = s.data;
+
+	for (size_t i = 0; i < s.size; i++) {
+		if (p[i] < '0' || p[i] > '9')
+			return false;
+	}
+	return s.size > 0 && s.size < 16 && (s.size == 1 || p[0] != '0');
+}
+
+/* Names and identities stay strings, even one like "12". */
+static bool is_name(struct span key)
+{
+	static const char *const names[] = {"name", "leader", "id", "cluster_id", "version", "health"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (key.size == strlen(names[i]) && memcmp(key.data, names[i], key.size) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Lines "key: value" as the members of an object. */
+static void status_json(struct span text)
+{
+	const char *at = text.data;
+	const char *end = at + text.size;
+	bool first = true;
+
+	while (at < end) {
+		const char *line_end = memchr(at, '\n', (size_t)(end - at));
+		line_end = line_end ? line_end : end;
+		const char *colon = memchr(at, ':', (size_t)(line_end - at));
+		if (colon) {
+			const char *value = colon + 1 < line_end && colon[1] == ' ' ? colon + 2 : colon + 1;
+			struct span v = {value, (size_t)(line_end - value)};
+			printf("%s", first ? "" : ",");
+			struct span key = {at, (size_t)(colon - at)};
+			json_string(key);
+			putchar(':');
+			if (is_number(v) && !is_name(key))
+				fwrite(v.data, 1, v.size, stdout);
+			else
+				json_string(v);
+			first = false;
+		}
+		at = line_end + 1;
+	}
+}
+
+static void status_print(struct ctl *ctl, const struct client_call *call, struct span name, bool first)
+{
+	bool well = !call->error && !call->response.error;
+	struct span why = why_of(call, name);
+
+	if (ctl->options->json) {
+		printf("%s\n{\"endpoint\":", first ? "" : ",");
+		json_string(name);
+		if (well) {
+			printf(",\"status\":{");
+			status_json(call->response.text);
+			printf("}}");
+		} else {
+			printf(",\"error\":");
+			json_string(why);
+			putchar('}');
+		}
+		return;
+	}
+	if (well)
+		printf("%sendpoint: %s\n%.*s", first ? "" : "\n", (const char *)name.data, (int)call->response.text.size,
+		       call->response.text.data ? (const char *)call->response.text.data : "");
+	else
+		ctl_say("%s: %.*s", (const char *)name.data, (int)why.size, why.data ? (const char *)why.data : "");
+}
+
+static void health_print(struct ctl *ctl, const struct client_call *call, struct span name, bool first)
+{
+	bool well = !call->error && !call->response.error;
+	struct span why = why_of(call, name);
+
+	if (ctl->options->json) {
+		printf("%s\n{\"endpoint\":", first ? "" : ",");
+		json_string(name);
+		printf(",\"healthy\":%s", well ? "true" : "false");
+		if (!well) {
+			printf(",\"error\":");
+			json_string(why);
+		}
+		putchar('}');
+	} else if (well) {
+		printf("%s healthy\n", (const char *)name.data);
+	} else {
+		printf("%s unhealthy: %.*s\n", (const char *)name.data, (int)why.size, why.data ? (const char *)why.data : "");
+	}
+}
+
+int ctl_endpoint(struct ctl *ctl)
+{
+	static struct client_call calls[BALANCE_ENDPOINTS_MAX];
+	bool health = strcmp(ctl->args[0], "health") == 0;
+	int status = CTL_DONE;
+	bool first = true;
+
+	if (!health && strcmp(ctl->args[0], "status") != 0) {
+		ctl_say("endpoint %s: expected status or health", ctl->args[0]);
+		return CTL_USAGE;
+	}
+	ask_all(ctl, calls, health ? REQUEST_HEALTH : REQUEST_STATUS);
+	if (ctl->options->json)
+		putchar('[');
+	for (unsigned i = 0; i < client_endpoints(ctl->client); i++) {
+		struct span name = name_of(ctl, i);
+		if (health)
+			health_print(ctl, &calls[i], name, first);
+		else
+			status_print(ctl, &calls[i], name, first);
+		if (calls[i].error || calls[i].response.error)
+			status = calls[i].error && !health ? CTL_NO_ANSWER : CTL_REFUSED;
+		first = false;
+		client_call_done(&calls[i]);
+	}
+	if (ctl->options->json)
+		printf("]\n");
+	if (health && status && ctl->options->json)
+		ctl_say("an endpoint is unhealthy");
+	return status;
+}

@@ -1,0 +1,162 @@
+#include "cmd/ctl.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TIMEOUT_DEFAULT_NS INT64_C(5000000000)
+#define TIMEOUT_MAX_NS (INT64_C(86400) * 1000000000)
+
+enum option_code {
+	OPTION_ENDPOINTS = 256,
+	OPTION_BALANCE,
+	OPTION_TIMEOUT,
+	OPTION_OUTPUT,
+	OPTION_PREFIX,
+	OPTION_REV,
+	OPTION_CONSISTENCY,
+	OPTION_LIMIT,
+	OPTION_KEYS_ONLY,
+	OPTION_COUNT_ONLY
+};
+
+static const struct option long_options[] = {{"endpoints", required_argument, NULL, OPTION_ENDPOINTS},
+					     {"balance", required_argument, NULL, OPTION_BALANCE},
+					     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+					     {"output", required_argument, NULL, OPTION_OUTPUT},
+					     {"prefix", no_argument, NULL, OPTION_PREFIX},
+					     {"rev", required_argument, NULL, OPTION_REV},
+					     {"consistency", required_argument, NULL, OPTION_CONSISTENCY},
+					     {"limit", required_argument, NULL, OPTION_LIMIT},
+					     {"keys-only", no_argument, NULL, OPTION_KEYS_ONLY},
+					     {"count-only", no_argument, NULL, OPTION_COUNT_ONLY},
+					     {"help", no_argument, NULL, 'h'},
+					     {"version", no_argument, NULL, 'V'},
+					     {NULL, 0, NULL, 0}};
+
+static bool number_parse(const char *text, uint64_t *out)
+{
+	char *end;
+
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	errno = 0;
+	unsigned long long n = strtoull(text, &end, 10);
+	if (errno || *end)
+		return false;
+	*out = n;
+	return true;
+}
+
+/* A number and ms, s, m, h or d; a bare number is seconds. */
+static bool duration_parse(const char *text, int64_t *out)
+{
+	static const struct {
+		const char *name;
+		int64_t ns;
+	} units[] = {{"ms", 1000000},
+		     {"s", 1000000000},
+		     {"", 1000000000},
+		     {"m", INT64_C(60) * 1000000000},
+		     {"h", INT64_C(3600) * 1000000000},
+		     {"d", INT64_C(86400) * 1000000000}};
+	char *end;
+
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	errno = 0;
+	unsigned long long n = strtoull(text, &end, 10);
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcmp(end, units[i].name) != 0)
+			continue;
+		if (errno || n == 0 || n > (unsigned long long)(TIMEOUT_MAX_NS / units[i].ns))
+			return false;
+		*out = (int64_t)n * units[i].ns;
+		return true;
+	}
+	return false;
+}
+
+/* One of two words. */
+static bool choice_parse(const char *text, const char *no, const char *yes, bool *out)
+{
+	*out = strcmp(text, yes) == 0;
+	return *out || strcmp(text, no) == 0;
+}
+
+/* False: the argument is malformed. */
+static bool option_set(struct ctl_options *o, int code, const char *text)
+{
+	switch (code) {
+	case OPTION_ENDPOINTS:
+		o->endpoints = text;
+		return true;
+	case OPTION_BALANCE:
+		return balance_policy_parse(text, &o->policy) == 0;
+	case OPTION_TIMEOUT:
+		return duration_parse(text, &o->timeout_ns);
+	case OPTION_OUTPUT:
+		return choice_parse(text, "text", "json", &o->json);
+	case OPTION_PREFIX:
+		o->given |= GIVEN_PREFIX;
+		return true;
+	case OPTION_REV:
+		o->given |= GIVEN_REV;
+		return number_parse(text, &o->rev);
+	case OPTION_CONSISTENCY:
+		o->given |= GIVEN_CONSISTENCY;
+		return choice_parse(text, "linearizable", "serial", &o->serial);
+	case OPTION_LIMIT:
+		o->given |= GIVEN_LIMIT;
+		return number_parse(text, &o->limit);
+	case OPTION_KEYS_ONLY:
+		o->given |= GIVEN_KEYS_ONLY;
+		return true;
+	case OPTION_COUNT_ONLY:
+		o->given |= GIVEN_COUNT_ONLY;
+		return true;
+	case 'h':
+		o->help = true;
+		return true;
+	default:
+		o->version = true;
+		return true;
+	}
+}
+
+static void wrong(struct ctl_options *o, const char *what, const char *text)
+{
+	if (!o->wrong[0])
+		snprintf(o->wrong, sizeof(o->wrong), "%s: %s", text, what);
+}
+
+static void malformed(struct ctl_options *o, const char *name, const char *text)
+{
+	if (!o->wrong[0])
+		snprintf(o->wrong, sizeof(o->wrong), "--%s: malformed value \"%s\"", name, text);
+}
+
+void ctl_options_parse(int argc, char **argv, struct ctl_options *out)
+{
+	const char *env = getenv("TALLYCTL_ENDPOINTS");
+	struct ctl_options o = {.endpoints = env && *env ? env : NULL, .timeout_ns = TIMEOUT_DEFAULT_NS};
+	int index = 0;
+	int code;
+
+	opterr = 0;
+	while ((code = getopt_long(argc, argv, ":hV", long_options, &index)) != -1) {
+		if (code == ':')
+			wrong(&o, "needs a value", argv[optind - 1]);
+		else if (code == '?')
+			wrong(&o, "unknown option", argv[optind - 1]);
+		else if (!option_set(&o, code, optarg))
+			malformed(&o, long_options[index].name, optarg);
+	}
+	if (o.wrong[0] == '\0' && o.endpoints && !*o.endpoints)
+		wrong(&o, "is empty", "--endpoints");
+	o.args = argv + optind;
+	o.args_count = argc - optind;
+	*out = o;
+}

@@ -1,0 +1,44 @@
+/* options.h: the command line of tallyfs: what INTERFACE.md allows, checked; anything else is refused by name. */
+#ifndef TALLY_CMD_OPTIONS_H
+#define TALLY_CMD_OPTIONS_H
+
+#include "store/store.h"
+
+#include <limits.h>
+
+#define OPTIONS_TEXT_MAX 1024
+
+struct options {
+	bool foreground;
+	bool debug;
+	bool help;
+	bool version;
+	bool nomount;
+	bool linearizable;
+	bool read_only;
+	bool allow_other;
+	uint32_t max_threads;
+	char data[PATH_MAX];
+	char mountpoint[PATH_MAX];          /* empty with nomount */
+	char fsname[PATH_MAX];              /* empty: that of DATA */
+	char mount_words[OPTIONS_TEXT_MAX]; /* for mount(8), separated by commas */
+	char name[STORE_NAME_MAX];
+	char listen[128];          /* empty: from cluster= */
+	char client[128];          /* empty: none */
+	struct store_config store; /* complete but for `data`; its strings are those above, so a copy of the whole does not keep them */
+};
+
+/* 0, or -EINVAL and one line in `why`, which names what is wrong. With help or version nothing else is checked. May change the order
+ * of argv. Not thread-safe (getopt). */
+int options_parse(int argc, char **argv, struct options *out, char *why, size_t why_size);
+
+/* A duration as 50ms, 5s, 2m, 1h, 7d, or a bare number of seconds; in nanoseconds. -EINVAL; -ERANGE beyond 292 years. */
+int options_duration(const char *text, int64_t *ns);
+/* A size as 64M: K, M, G are powers of 1024. */
+int options_size(const char *text, uint64_t *bytes);
+/* HOST:PORT; an IPv6 host in brackets. */
+int options_address(const char *text);
+/* Is the host of this HOST:PORT this machine's loopback? */
+bool options_loopback(const char *address);
+
+#endif

@@ -1,0 +1,124 @@
+/* tallyctl: keys and nodes from the command line. */
+#include "cmd/ctl.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct command_entry {
+	const char *name;
+	const char *arguments;
+	int arguments_min;
+	int arguments_max;
+	unsigned takes; /* enum ctl_given */
+	int (*run)(struct ctl *ctl);
+};
+
+static const struct command_entry commands[] = {
+	{"get", "KEY [--prefix] [--rev N] [--consistency serial|linearizable] [--limit N] [--keys-only] [--count-only]", 1, 1,
+	 GIVEN_PREFIX | GIVEN_REV | GIVEN_CONSISTENCY | GIVEN_LIMIT | GIVEN_KEYS_ONLY | GIVEN_COUNT_ONLY, ctl_get},
+	{"put", "KEY [VALUE | -]", 1, 2, 0, ctl_put},
+	{"del", "KEY [--prefix]", 1, 1, GIVEN_PREFIX, ctl_del},
+	{"history", "KEY", 1, 1, 0, ctl_history},
+	{"endpoint", "status | health", 1, 1, 0, ctl_endpoint},
+};
+
+static const char *const later[] = {"txn", "watch", "compact", "lease", "lock", "elect", "member", "move-leader", "snapshot", "check"};
+
+static void usage(FILE *to)
+{
+	fprintf(to, "usage: tallyctl [--endpoints E[,E...]] [--balance POLICY] [--timeout 5s] [--output text|json] COMMAND [ARG...]\n");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		fprintf(to, "  %s %s\n", commands[i].name, commands[i].arguments);
+	fprintf(to, "An endpoint is HOST:PORT, or the DATA directory of a node on this machine; TALLYCTL_ENDPOINTS gives a default.\n"
+		    "POLICY is round_robin, random, least_connections or weighted (HOST:PORT*WEIGHT).\n");
+}
+
+static bool is_later(const struct ctl_options *o)
+{
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
+		if (strcmp(o->args[0], later[i]) == 0)
+			return true;
+	}
+	return o->args_count > 1 && strcmp(o->args[0], "endpoint") == 0 && strcmp(o->args[1], "hash") == 0;
+}
+
+/* NULL, with the reason said, if the command line makes no sense. */
+static const struct command_entry *find_command(const struct ctl_options *o)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		const struct command_entry *e = &commands[i];
+		if (strcmp(o->args[0], e->name) != 0)
+			continue;
+		if (o->args_count - 1 < e->arguments_min || o->args_count - 1 > e->arguments_max || (o->given & ~e->takes)) {
+			ctl_say("usage: tallyctl %s %s", e->name, e->arguments);
+			return NULL;
+		}
+		return e;
+	}
+	ctl_say("%s: no such command: try tallyctl --help", o->args[0]);
+	return NULL;
+}
+
+static int run(const struct ctl_options *o, const struct command_entry *e)
+{
+	char why[CLIENT_WHY_MAX];
+	struct timespec now;
+	struct ctl ctl = {.options = o, .args = o->args + 1, .args_count = o->args_count - 1};
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	/* Each run begins its turns elsewhere, or all the runs of a script would go to the first endpoint. */
+	struct client_config config = {.endpoints = o->endpoints,
+				       .policy = o->policy,
+				       .timeout_ns = o->timeout_ns,
+				       .seed = (uint64_t)now.tv_nsec / 64 * 2654435761u + (uint64_t)getpid()};
+	if (client_open(&config, &ctl.client, why, sizeof(why))) {
+		ctl_say("%s", why);
+		return CTL_USAGE;
+	}
+	int status = e->run(&ctl);
+	client_close(ctl.client);
+	if (fflush(stdout) == EOF || ferror(stdout)) {
+		ctl_say("standard output: %s", strerror(errno));
+		return CTL_REFUSED;
+	}
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct ctl_options o;
+
+	ctl_options_parse(argc, argv, &o);
+	if (o.help) {
+		usage(stdout);
+		return CTL_DONE;
+	}
+	if (o.version) {
+		printf("tallyctl %s\n", TALLYFS_VERSION);
+		return CTL_DONE;
+	}
+	if (o.args_count > 0 && is_later(&o)) {
+		ctl_say("%s%s: not supported yet", o.args[0], strcmp(o.args[0], "endpoint") == 0 ? " hash" : "");
+		return CTL_REFUSED;
+	}
+	if (o.wrong[0]) {
+		ctl_say("%s", o.wrong);
+		return CTL_USAGE;
+	}
+	if (o.args_count == 0) {
+		usage(stderr);
+		return CTL_USAGE;
+	}
+	const struct command_entry *e = find_command(&o);
+	if (!e)
+		return CTL_USAGE;
+	if (!o.endpoints) {
+		ctl_say("no endpoint: give --endpoints or set TALLYCTL_ENDPOINTS");
+		return CTL_USAGE;
+	}
+	return run(&o, e);
+}

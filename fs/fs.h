@@ -1,0 +1,41 @@
+/* fs.h: the file system: shows a store at a mount point.
+ *
+ * The order of use: block SIGTERM, SIGINT and SIGHUP (so that the store's threads inherit that), store_open, fs_mount, fs_serve,
+ * fs_unmount, store_close, fs_free. One file system a process (libfuse's log has no owner). Errors are negative errnos. */
+#ifndef TALLY_FS_FS_H
+#define TALLY_FS_FS_H
+
+#include "store/store.h"
+
+#include <limits.h>
+
+struct fs_config {
+	const char *mountpoint;    /* absolute, from mountpoint_check; strings are borrowed until fs_free */
+	const char *fsname;        /* what df and mount show as the device */
+	const char *mount_options; /* more words for mount(8), separated by commas; may be empty */
+	bool linearizable;
+	bool read_only;
+	bool allow_other;
+	bool debug; /* libfuse prints each request */
+	uint32_t max_threads;
+	void (*ready)(void *ctx); /* called once, when the mount answers, on a thread of the file system; must not wait */
+	void *ready_ctx;
+};
+
+struct fs;
+
+/* Mounts. Requests wait until fs_serve. On failure nothing stays mounted, and `why` says in one line what is wrong. */
+int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, char *why, size_t why_size);
+/* Serves until the file system is unmounted or SIGTERM, SIGINT or SIGHUP comes. The caller's thread must have them blocked. */
+int fs_serve(struct fs *fs);
+/* Unmounts, and waits (at most the store's timeout= and a second) until what was under way has ended. */
+void fs_unmount(struct fs *fs);
+/* After store_close, which ends what was still under way. */
+void fs_free(struct fs *fs);
+
+/* Is this a directory that can be mounted on? Clears a dead FUSE mount there first. Its absolute path goes into `real` (PATH_MAX bytes).
+ * -ENOENT, -ENOTDIR, -EBUSY (a mount point already), ... and one line in `why`. Call before fs_mount, and before a fork that changes the
+ * working directory. */
+int mountpoint_check(const char *path, char *real, char *why, size_t why_size);
+
+#endif

@@ -1,0 +1,374 @@
+#include "fs/handle.h"
+
+#include "base/clock.h"
+#include "fs/holders.h"
+#include "fs/view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void pin_put(struct pin *p)
+{
+	if (!p || atomic_fetch_sub(&p->refs, 1) != 1)
+		return;
+	record_done(&p->record);
+	free(p);
+}
+
+void handle_pin(struct handle *h, struct record *record)
+{
+	struct pin *p = malloc(sizeof(*p));
+
+	if (!p)
+		abort();
+	p->refs = 1;
+	p->record = *record;
+	*record = (struct record){0};
+	pin_put(h->pin);
+	h->pin = p;
+	h->base_size = p->record.size;
+}
+
+struct handle *handle_new(struct request *rq, struct node *n, struct record *record, int flags)
+{
+	struct fs *fs = rq->fs;
+	struct handle *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		abort();
+	h->fs = fs;
+	h->node = n;
+	h->refs = 1;
+	h->opener = rq->pid;
+	h->writable = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+	pthread_mutex_init(&h->lock, NULL);
+	dirty_init(&h->dirty);
+	dirty_init(&h->frozen);
+	if (record)
+		handle_pin(h, record);
+	nodes_hold(&fs->nodes, n);
+	return h;
+}
+
+void handle_list(struct handle *h)
+{
+	struct fs *fs = h->fs;
+	struct node *n = h->node;
+
+	pthread_mutex_lock(&fs->handles_lock);
+	h->next = n->handles;
+	h->at = &n->handles;
+	if (h->next)
+		h->next->at = &h->next;
+	n->handles = h;
+	n->writers += h->writable;
+	pthread_mutex_unlock(&fs->handles_lock);
+}
+
+void handle_hold(struct handle *h)
+{
+	atomic_fetch_add(&h->refs, 1);
+}
+
+void handle_put(struct handle *h)
+{
+	if (!h || atomic_fetch_sub(&h->refs, 1) != 1)
+		return;
+	pin_put(h->pin);
+	dirty_done(&h->dirty);
+	dirty_done(&h->frozen);
+	writer_free(&h->text);
+	pthread_mutex_destroy(&h->lock);
+	nodes_put(&h->fs->nodes, h->node);
+	free(h);
+}
+
+void handle_close(struct handle *h)
+{
+	struct fs *fs = h->fs;
+
+	pthread_mutex_lock(&fs->handles_lock);
+	*h->at = h->next;
+	if (h->next)
+		h->next->at = h->at;
+	h->node->writers -= h->writable;
+	pthread_mutex_unlock(&fs->handles_lock);
+	handle_put(h);
+}
+
+struct handle *handle_of_caller(struct fs *fs, struct node *n, pid_t thread)
+{
+	pid_t openers[16];
+	size_t count = 0;
+	struct handle *found = NULL;
+
+	if (!n->writers)
+		return NULL;
+	pthread_mutex_lock(&fs->handles_lock);
+	for (struct handle *h = n->handles; h && !found; h = h->next) {
+		if (!h->writable)
+			continue;
+		if (h->opener == thread)
+			found = h;
+		else if (count < sizeof(openers) / sizeof(*openers))
+			openers[count++] = h->opener;
+	}
+	if (found)
+		handle_hold(found);
+	pthread_mutex_unlock(&fs->handles_lock);
+	if (found || !count)
+		return found;
+	/* Another thread of an opener's process? /proc is read with no lock held. */
+	pid_t process = holders_process(thread), match = -1;
+	for (size_t i = 0; i < count && match < 0 && process > 0; i++) {
+		if (openers[i] == process || holders_process(openers[i]) == process)
+			match = openers[i];
+	}
+	if (match < 0)
+		return NULL;
+	pthread_mutex_lock(&fs->handles_lock);
+	for (found = n->handles; found && !(found->writable && found->opener == match); found = found->next)
+		;
+	if (found)
+		handle_hold(found);
+	pthread_mutex_unlock(&fs->handles_lock);
+	return found;
+}
+
+struct handle *handle_of_creator(struct fs *fs, struct node *n)
+{
+	pthread_mutex_lock(&fs->handles_lock);
+	struct handle *h = n->handles;
+	while (h && !h->creates)
+		h = h->next;
+	if (h)
+		handle_hold(h);
+	pthread_mutex_unlock(&fs->handles_lock);
+	return h;
+}
+
+bool handle_path(struct fs *fs, struct node *n, char *path, size_t size)
+{
+	char key[VIEW_KEY_SIZE];
+
+	if (view_key(fs, n, NULL, key) < 0)
+		return false;
+	int written = snprintf(path, size, "%s/%s", fs->config.mountpoint, key);
+	return written > 0 && (size_t)written < size;
+}
+
+bool handle_caller_holds(struct fs *fs, struct node *n, pid_t thread)
+{
+	char path[PATH_MAX];
+	struct handle *h = handle_of_caller(fs, n, thread);
+
+	if (h) {
+		handle_put(h);
+		return true;
+	}
+	return n->writers && handle_path(fs, n, path, sizeof(path)) && holders_has(thread, path, true);
+}
+
+bool handle_pending(const struct handle *h)
+{
+	if (!h->writable || h->node->cancelled)
+		return false;
+	return (h->creates && node_provisional(h->node)) || h->attr.mask || dirty_pending(&h->dirty, h->base_size);
+}
+
+uint64_t handle_size(const struct handle *h)
+{
+	return dirty_size(&h->dirty, dirty_size(&h->frozen, h->base_size));
+}
+
+struct handle_attr handle_attr_from(const struct stat *attr, int to_set)
+{
+	struct handle_attr a = {.mode = attr->st_mode & 07777, .uid = attr->st_uid, .gid = attr->st_gid};
+
+	a.mask |= to_set & FUSE_SET_ATTR_MODE ? SET_MODE : 0;
+	a.mask |= to_set & FUSE_SET_ATTR_UID ? SET_UID : 0;
+	a.mask |= to_set & FUSE_SET_ATTR_GID ? SET_GID : 0;
+	if (to_set & FUSE_SET_ATTR_ATIME)
+		a.mask |= to_set & FUSE_SET_ATTR_ATIME_NOW ? SET_ATIME_NOW : SET_ATIME;
+	if (to_set & FUSE_SET_ATTR_MTIME)
+		a.mask |= to_set & FUSE_SET_ATTR_MTIME_NOW ? SET_MTIME_NOW : SET_MTIME;
+	a.atime_ns = (int64_t)attr->st_atim.tv_sec * 1000000000 + attr->st_atim.tv_nsec;
+	a.mtime_ns = (int64_t)attr->st_mtim.tv_sec * 1000000000 + attr->st_mtim.tv_nsec;
+	return a;
+}
+
+void handle_attr_merge(struct handle_attr *into, const struct handle_attr *later)
+{
+	if (later->mask & SET_MODE)
+		into->mode = later->mode;
+	if (later->mask & SET_UID)
+		into->uid = later->uid;
+	if (later->mask & SET_GID)
+		into->gid = later->gid;
+	if (later->mask & (SET_ATIME | SET_ATIME_NOW)) {
+		into->mask &= ~(uint32_t)(SET_ATIME | SET_ATIME_NOW);
+		into->atime_ns = later->atime_ns;
+	}
+	if (later->mask & (SET_MTIME | SET_MTIME_NOW)) {
+		into->mask &= ~(uint32_t)(SET_MTIME | SET_MTIME_NOW);
+		into->mtime_ns = later->mtime_ns;
+	}
+	into->mask |= later->mask;
+}
+
+void handle_attr_stat(const struct handle_attr *attr, struct stat *st)
+{
+	if (attr->mask & SET_MODE)
+		st->st_mode = (st->st_mode & S_IFMT) | (attr->mode & 07777);
+	if (attr->mask & SET_UID)
+		st->st_uid = attr->uid;
+	if (attr->mask & SET_GID)
+		st->st_gid = attr->gid;
+	if (attr->mask & SET_ATIME)
+		st->st_atim = (struct timespec){attr->atime_ns / 1000000000, attr->atime_ns % 1000000000};
+	if (attr->mask & SET_MTIME)
+		st->st_mtim = (struct timespec){attr->mtime_ns / 1000000000, attr->mtime_ns % 1000000000};
+}
+
+void handle_stat(const struct handle *h, struct stat *st)
+{
+	struct timespec touched = {h->touched_ns / 1000000000, h->touched_ns % 1000000000};
+
+	if (h->creates && node_provisional(h->node)) {
+		st->st_mode = S_IFREG | (h->create_mode & 07777);
+		st->st_uid = h->create_uid;
+		st->st_gid = h->create_gid;
+		st->st_atim = touched;
+		st->st_nlink = h->node->cancelled ? 0 : 1;
+	}
+	if (h->touched_ns) {
+		st->st_mtim = touched;
+		st->st_ctim = touched;
+	}
+	handle_attr_stat(&h->frozen_attr, st);
+	handle_attr_stat(&h->attr, st);
+	st->st_size = (off_t)handle_size(h);
+	st->st_blocks = (blkcnt_t)((st->st_size + 511) / 512);
+}
+
+void handle_set_attr(struct handle *h, const struct stat *attr, int to_set)
+{
+	struct handle_attr a = handle_attr_from(attr, to_set);
+
+	handle_attr_merge(&h->attr, &a);
+	h->touched_ns = clock_wall_ns();
+}
+
+/* A time that was set gives way to that of a later change. */
+static void touched(struct handle *h)
+{
+	h->attr.mask &= ~(uint32_t)(SET_MTIME | SET_MTIME_NOW);
+	h->touched_ns = clock_wall_ns();
+	h->failed = false;
+}
+
+int handle_write(struct handle *h, const void *data, size_t size, off_t offset, bool append)
+{
+	uint64_t below = dirty_size(&h->frozen, h->base_size);
+	uint64_t at = append ? dirty_size(&h->dirty, below) : (uint64_t)offset;
+	uint64_t max = h->fs->settings->max_file;
+
+	if (size > max || at > max - size)
+		return -EFBIG;
+	int error = store_admit(h->fs->store, h->dirty.bytes + size);
+	if (!error && append)
+		error = dirty_append(&h->dirty, below, data, size);
+	else if (!error)
+		error = dirty_write(&h->dirty, below, at, data, size);
+	if (!error)
+		touched(h);
+	return error;
+}
+
+int handle_truncate(struct handle *h, uint64_t size)
+{
+	uint64_t below = dirty_size(&h->frozen, h->base_size);
+
+	if (size > h->fs->settings->max_file)
+		return -EFBIG;
+	int error = dirty_truncate(&h->dirty, below, size);
+	if (!error)
+		touched(h);
+	return error;
+}
+
+/* Replies with bytes of a pinned record, without a copy if it holds them itself. */
+static void reply_pinned(struct request *rq, const struct pin *p, uint64_t offset, size_t size)
+{
+	const struct record *r = &p->record;
+
+	if (r->data.size == r->size) {
+		request_data(rq, (const char *)r->data.data + offset, size);
+		return;
+	}
+	char *buffer = malloc(size);
+	if (!buffer)
+		abort();
+	ssize_t got = mvcc_read(rq->fs->mvcc, r, offset, buffer, size);
+	if (got < 0)
+		request_error(rq, (int)got);
+	else
+		request_data(rq, buffer, (size_t)got);
+	free(buffer);
+}
+
+/* The file below and both layers over it. h->lock is held. */
+static int read_layers(struct handle *h, uint64_t offset, char *buffer, size_t size)
+{
+	uint64_t middle = dirty_size(&h->frozen, h->base_size);
+
+	if (h->pin && offset < h->base_size) {
+		ssize_t got = mvcc_read(h->fs->mvcc, &h->pin->record, offset, buffer, size);
+		if (got < 0)
+			return (int)got;
+	}
+	dirty_overlay(&h->frozen, h->base_size, offset, buffer, size);
+	dirty_overlay(&h->dirty, middle, offset, buffer, size);
+	return 0;
+}
+
+static void reply_layers(struct handle *h, struct request *rq, uint64_t offset, size_t size)
+{
+	char *buffer = malloc(size);
+
+	if (!buffer)
+		abort();
+	int error = read_layers(h, offset, buffer, size);
+	pthread_mutex_unlock(&h->lock);
+	if (error)
+		request_error(rq, error);
+	else
+		request_data(rq, buffer, size);
+	free(buffer);
+}
+
+void handle_read(struct handle *h, struct request *rq, size_t size, off_t offset)
+{
+	pthread_mutex_lock(&h->lock);
+	uint64_t end = handle_size(h), at = (uint64_t)offset;
+	h->answered = true;
+	if (at >= end) {
+		pthread_mutex_unlock(&h->lock);
+		request_data(rq, NULL, 0);
+		return;
+	}
+	if (size > end - at)
+		size = (size_t)(end - at);
+	if (!dirty_empty(&h->dirty) || !dirty_empty(&h->frozen)) {
+		reply_layers(h, rq, at, size);
+		return;
+	}
+	struct pin *p = h->pin;
+	atomic_fetch_add(&p->refs, 1);
+	pthread_mutex_unlock(&h->lock);
+	reply_pinned(rq, p, at, size);
+	pin_put(p);
+}

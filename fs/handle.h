@@ -1,0 +1,98 @@
+/* handle.h: open files.
+ *
+ * A handle reads one revision: the record that it pinned. One that may write lays over that what it wrote itself, and publishes all of it as one
+ * command when it is closed or synced (publish.h). Two layers of unpublished changes: `frozen` is on its way through the cluster and does not
+ * change meanwhile; `dirty` is what was written since. */
+#ifndef TALLY_FS_HANDLE_H
+#define TALLY_FS_HANDLE_H
+
+#include "fs/dirty.h"
+#include "fs/request.h"
+
+/* A record that several readers share. */
+struct pin {
+	atomic_uint refs;
+	struct record record;
+};
+
+/* Attributes set on a file by a process that has not published it yet: they go along. */
+struct handle_attr {
+	uint32_t mask; /* enum command_set */
+	uint32_t mode;
+	uint32_t uid;
+	uint32_t gid;
+	int64_t atime_ns;
+	int64_t mtime_ns;
+};
+
+struct handle {
+	struct fs *fs;
+	struct node *node;   /* held */
+	struct handle *next; /* in the node's list, under fs->handles_lock */
+	struct handle **at;
+	atomic_uint refs;
+	bool writable;
+	bool creates; /* made with its file, which may not be published yet */
+	pid_t opener; /* the thread */
+	uint32_t create_mode;
+	uint32_t create_uid;
+	uint32_t create_gid;
+	struct writer text; /* of a control file */
+
+	pthread_mutex_t lock; /* over what follows */
+	struct pin *pin;      /* NULL: nothing below */
+	uint64_t base_size;   /* of the file below the layers */
+	bool answered;        /* a read */
+	bool failed;          /* the last publication, and that was reported */
+	bool publishing;
+	int64_t touched_ns; /* the last unpublished change */
+	struct dirty frozen;
+	struct dirty dirty;
+	struct handle_attr frozen_attr;
+	struct handle_attr attr;
+	struct request *waiting; /* for the publication under way */
+};
+
+/* Takes over `record` (NULL: there is none yet). One reference, the kernel's. */
+struct handle *handle_new(struct request *rq, struct node *n, struct record *record, int flags);
+/* Lists it with its node; from here on other threads may meet it. */
+void handle_list(struct handle *h);
+void handle_hold(struct handle *h);
+void handle_put(struct handle *h);
+/* Out of the node's list, and the kernel's reference given back. */
+void handle_close(struct handle *h);
+
+static inline struct handle *handle_of(const struct fuse_file_info *file)
+{
+	return (struct handle *)(uintptr_t)file->fh;
+}
+
+/* A handle on the node that may write and was opened by the calling process, held; or NULL. */
+struct handle *handle_of_caller(struct fs *fs, struct node *n, pid_t thread);
+/* Any handle that made the node's file, held; or NULL. */
+struct handle *handle_of_creator(struct fs *fs, struct node *n);
+/* Does the caller have this node open, by itself or inherited? It looks into /proc if it must. */
+bool handle_caller_holds(struct fs *fs, struct node *n, pid_t thread);
+/* The path of a node as processes see it; false if it has none that fits. */
+bool handle_path(struct fs *fs, struct node *n, char *path, size_t size);
+
+/* h->lock is held for these. */
+bool handle_pending(const struct handle *h);
+uint64_t handle_size(const struct handle *h);
+void handle_pin(struct handle *h, struct record *record);
+/* Changes `st`, that of the published file or zeroed with an inode number, to what the writer sees. */
+void handle_stat(const struct handle *h, struct stat *st);
+void handle_set_attr(struct handle *h, const struct stat *attr, int to_set);
+/* Changes since the last publication began, out of the way of its own. */
+int handle_write(struct handle *h, const void *data, size_t size, off_t offset, bool append);
+int handle_truncate(struct handle *h, uint64_t size);
+/* No lock: up to `size` bytes at `offset` as the handle sees them, into a reply. */
+void handle_read(struct handle *h, struct request *rq, size_t size, off_t offset);
+
+/* The pending attributes of `attr` over those of `st`. */
+void handle_attr_stat(const struct handle_attr *attr, struct stat *st);
+/* What a SETATTR asks for, as a command has it (all but the size). */
+struct handle_attr handle_attr_from(const struct stat *attr, int to_set);
+void handle_attr_merge(struct handle_attr *into, const struct handle_attr *later);
+
+#endif

@@ -1,0 +1,22 @@
+/* holders.h: who has a file open, as /proc tells.
+ *
+ * FLUSH comes at each close of each duplicate of a descriptor, and nothing in it says whether another remains. A shell opens the target of a
+ * redirection, duplicates it and closes the original before anything was written; publishing then would show an empty file. So before the
+ * publication of a handle is taken for its last close, /proc is asked whether anybody still holds the file.
+ *
+ * Only links are read, never what they lead to: that would come back to this file system and wait for itself. */
+#ifndef TALLY_FS_HOLDERS_H
+#define TALLY_FS_HOLDERS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* The process of a thread, or -1. */
+pid_t holders_process(pid_t thread);
+/* Has this process (named by any of its threads) a descriptor of the file at this absolute path that may write? With `any_mode`, any
+ * descriptor will do. */
+bool holders_has(pid_t thread, const char *path, bool any_mode);
+/* Has any process but this one a descriptor that may write? false when /proc cannot be read. */
+bool holders_others(pid_t thread, const char *path);
+
+#endif

@@ -1,0 +1,35 @@
+/* mount.h: one mounted file system, as the files of this folder share it. */
+#ifndef TALLY_FS_MOUNT_H
+#define TALLY_FS_MOUNT_H
+
+#include "fs/fs.h"
+#include "fs/node.h"
+
+#include <fuse_lowlevel.h>
+
+struct fs {
+	struct store *store;
+	struct mvcc *mvcc;
+	struct fs_config config;
+	const struct store_config *settings;
+	struct nodes nodes;
+	pthread_mutex_t handles_lock; /* the lists of open handles in nodes */
+	struct fuse_session *session;
+	bool mounted;
+	bool ready_told;
+	pthread_mutex_t idle_lock;
+	pthread_cond_t idle; /* no request under way */
+	uint64_t under_way;
+};
+
+static inline struct fs *fs_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+static inline struct node *node_of(struct fs *fs, fuse_ino_t id)
+{
+	return nodes_from_id(&fs->nodes, id);
+}
+
+#endif

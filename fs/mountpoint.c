@@ -1,0 +1,129 @@
+#include "fs/fs.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* The absolute path, also of a dead mount, which realpath(3) cannot enter: that of its parent, and its own name. */
+static int resolve(const char *path, char *real)
+{
+	char copy[PATH_MAX], parent[PATH_MAX];
+
+	if (realpath(path, real))
+		return 0;
+	if (errno != ENOTCONN || strlen(path) >= sizeof(copy))
+		return -errno;
+	snprintf(copy, sizeof(copy), "%s", path);
+	for (size_t size = strlen(copy); size > 1 && copy[size - 1] == '/'; size--)
+		copy[size - 1] = '\0';
+	char *slash = strrchr(copy, '/');
+	const char *name = slash ? slash + 1 : copy;
+	const char *folder = !slash ? "." : slash == copy ? "/" : copy;
+	if (slash && slash != copy)
+		*slash = '\0';
+	if (!realpath(folder, parent))
+		return -errno;
+	int size = snprintf(real, PATH_MAX, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent, name);
+	return size < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+/* fusermount3 may unmount for a user who mounted. */
+static void unmount_by_helper(const char *real)
+{
+	char program[] = "fusermount3", unmount[] = "-u", lazy[] = "-z", quiet[] = "-q", end[] = "--", target[PATH_MAX];
+	char *arguments[] = {program, unmount, lazy, quiet, end, target, NULL};
+	pid_t child;
+	int status;
+
+	snprintf(target, sizeof(target), "%s", real);
+	if (posix_spawnp(&child, program, NULL, NULL, arguments, environ) == 0)
+		waitpid(child, &status, 0);
+}
+
+static void clear_dead(const char *real)
+{
+	if (umount2(real, MNT_DETACH) != 0)
+		unmount_by_helper(real);
+}
+
+static bool octal(const char *s)
+{
+	return s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' && s[3] <= '7';
+}
+
+/* Undoes the escapes of /proc/self/mountinfo. */
+static void unescape(char *s)
+{
+	char *to = s;
+
+	while (*s) {
+		if (octal(s)) {
+			*to++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
+			s += 4;
+		} else {
+			*to++ = *s++;
+		}
+	}
+	*to = '\0';
+}
+
+static bool is_mounted(const char *real)
+{
+	char *line = NULL, target[PATH_MAX + 1];
+	size_t capacity = 0;
+	bool found = false;
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+
+	while (f && !found && getline(&line, &capacity, f) > 0) {
+		/* 36 35 98:0 /root /mount/point options ... */
+		if (sscanf(line, "%*s %*s %*s %*s %4096s", target) == 1) {
+			unescape(target);
+			found = strcmp(target, real) == 0;
+		}
+	}
+	free(line);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+int mountpoint_check(const char *path, char *real, char *why, size_t why_size)
+{
+	struct stat st;
+
+	/* A mount over a dead mount over a dead mount: a few rounds. */
+	for (int round = 0; round < 8 && stat(path, &st) != 0 && errno == ENOTCONN; round++) {
+		int error = resolve(path, real);
+		if (error)
+			break;
+		clear_dead(real);
+	}
+	if (stat(path, &st) != 0) {
+		int error = errno;
+		snprintf(why, why_size, "mount point %s: %s", path, strerror(error));
+		return -error;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		snprintf(why, why_size, "mount point %s is not a directory", path);
+		return -ENOTDIR;
+	}
+	int error = resolve(path, real);
+	if (error) {
+		snprintf(why, why_size, "mount point %s: %s", path, strerror(-error));
+		return error;
+	}
+	if (strcmp(real, "/") == 0 || is_mounted(real)) {
+		snprintf(why, why_size, "%s is a mount point already", path);
+		return -EBUSY;
+	}
+	return 0;
+}

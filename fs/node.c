@@ -1,0 +1,326 @@
+#include "fs/node.h"
+
+#include "store/mvcc/mvcc.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define BUCKETS_MIN 1024u
+#define ROOT_ID 1u
+
+void nodes_init(struct nodes *t, uint64_t root_ino)
+{
+	*t = (struct nodes){.buckets_count = BUCKETS_MIN};
+	pthread_mutex_init(&t->lock, NULL);
+	t->buckets = calloc(t->buckets_count, sizeof(*t->buckets));
+	if (!t->buckets)
+		abort();
+	t->root.kind = NODE_LIVE;
+	t->root.type = S_IFDIR;
+	t->root.ino = root_ino;
+	t->root.bound = true;
+	t->root.refs = 1;
+}
+
+void nodes_done(struct nodes *t)
+{
+	for (struct node *n = t->all, *next; n; n = next) {
+		next = n->all_next;
+		free(n->name);
+		free(n);
+	}
+	free(t->buckets);
+	pthread_mutex_destroy(&t->lock);
+}
+
+struct node *nodes_from_id(struct nodes *t, uint64_t id)
+{
+	return id == ROOT_ID ? &t->root : (struct node *)(uintptr_t)id;
+}
+
+uint64_t nodes_id(const struct nodes *t, const struct node *n)
+{
+	return n == &t->root ? ROOT_ID : (uint64_t)(uintptr_t)n;
+}
+
+bool nodes_bound(struct nodes *t, const struct node *n)
+{
+	pthread_mutex_lock(&t->lock);
+	bool bound = n->bound;
+	pthread_mutex_unlock(&t->lock);
+	return bound;
+}
+
+bool node_provisional(const struct node *n)
+{
+	return n->kind == NODE_LIVE && n->ino == 0;
+}
+
+/* FNV-1a, begun from the parent's address. */
+static size_t bucket_of(const struct nodes *t, const struct node *parent, const char *name)
+{
+	uint64_t hash = 0xcbf29ce484222325u ^ ((uint64_t)(uintptr_t)parent >> 4);
+
+	for (; *name; name++)
+		hash = (hash ^ (uint8_t)*name) * 0x100000001b3u;
+	return (size_t)(hash ^ hash >> 32) & (t->buckets_count - 1);
+}
+
+static void rehash(struct nodes *t)
+{
+	struct node **old = t->buckets;
+	size_t old_count = t->buckets_count;
+
+	t->buckets_count *= 2;
+	t->buckets = calloc(t->buckets_count, sizeof(*t->buckets));
+	if (!t->buckets)
+		abort();
+	for (size_t i = 0; i < old_count; i++) {
+		for (struct node *n = old[i], *next; n; n = next) {
+			next = n->next;
+			size_t bucket = bucket_of(t, n->parent, n->name);
+			n->next = t->buckets[bucket];
+			t->buckets[bucket] = n;
+		}
+	}
+	free(old);
+}
+
+static struct node *find(struct nodes *t, const struct node *parent, const char *name)
+{
+	struct node *n = t->buckets[bucket_of(t, parent, name)];
+
+	while (n && (n->parent != parent || strcmp(n->name, name) != 0))
+		n = n->next;
+	return n;
+}
+
+static void bind(struct nodes *t, struct node *n)
+{
+	assert(!n->bound);
+	if (t->bound_count == t->buckets_count)
+		rehash(t);
+	size_t bucket = bucket_of(t, n->parent, n->name);
+	n->next = t->buckets[bucket];
+	t->buckets[bucket] = n;
+	n->bound = true;
+	t->bound_count++;
+}
+
+static void loosen(struct nodes *t, struct node *n)
+{
+	if (!n || !n->bound || n == &t->root)
+		return;
+	struct node **at = &t->buckets[bucket_of(t, n->parent, n->name)];
+	while (*at != n)
+		at = &(*at)->next;
+	*at = n->next;
+	n->bound = false;
+	t->bound_count--;
+}
+
+/* Frees the node if nothing needs it, and then perhaps its parents. */
+static void drop_unused(struct nodes *t, struct node *n)
+{
+	while (n != &t->root && n->lookups == 0 && n->refs == 0) {
+		struct node *parent = n->parent;
+		loosen(t, n);
+		*n->all_at = n->all_next;
+		if (n->all_next)
+			n->all_next->all_at = n->all_at;
+		free(n->name);
+		free(n);
+		parent->refs--;
+		n = parent;
+	}
+}
+
+static char *copy_name(const char *name)
+{
+	char *copy = strdup(name);
+	if (!copy)
+		abort();
+	return copy;
+}
+
+static struct node *make(struct nodes *t, struct node *parent, const char *name, const struct node_target *target)
+{
+	struct node *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		abort();
+	n->kind = target->kind;
+	n->rev = target->rev;
+	n->type = target->mode & S_IFMT;
+	n->ino = target->ino;
+	n->number = ++t->numbered;
+	n->parent = parent;
+	n->name = copy_name(name);
+	n->segment_len = target->segment_len;
+	n->all_next = t->all;
+	n->all_at = &t->all;
+	if (t->all)
+		t->all->all_at = &n->all_next;
+	t->all = n;
+	parent->refs++;
+	bind(t, n);
+	return n;
+}
+
+struct node *nodes_enter(struct nodes *t, struct node *parent, const char *name, const struct node_target *target)
+{
+	pthread_mutex_lock(&t->lock);
+	struct node *n = find(t, parent, name);
+	if (n && (n->kind != target->kind || n->rev != target->rev || n->ino != target->ino || n->type != (target->mode & S_IFMT))) {
+		loosen(t, n);
+		n = NULL;
+	}
+	if (!n)
+		n = make(t, parent, name, target);
+	n->lookups++;
+	pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
+void nodes_missing(struct nodes *t, struct node *parent, const char *name)
+{
+	pthread_mutex_lock(&t->lock);
+	struct node *n = find(t, parent, name);
+	if (n && !node_provisional(n))
+		loosen(t, n);
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* The name of `n` now leads elsewhere, by an operation of this mount. */
+static void displace(struct nodes *t, struct node *n)
+{
+	if (n && node_provisional(n))
+		n->cancelled = true;
+	loosen(t, n);
+}
+
+void nodes_remove(struct nodes *t, struct node *parent, const char *name)
+{
+	pthread_mutex_lock(&t->lock);
+	displace(t, find(t, parent, name));
+	pthread_mutex_unlock(&t->lock);
+}
+
+static void rebind(struct nodes *t, struct node *n, struct node *parent, const char *name)
+{
+	struct node *old_parent = n->parent;
+
+	loosen(t, n);
+	free(n->name);
+	n->name = copy_name(name);
+	n->segment_len = strlen(name);
+	n->parent = parent;
+	parent->refs++;
+	old_parent->refs--;
+	bind(t, n);
+	drop_unused(t, old_parent);
+}
+
+void nodes_rename(struct nodes *t, struct node *moved, struct node *parent, const char *name, struct node *parent2, const char *name2,
+		  bool exchange)
+{
+	pthread_mutex_lock(&t->lock);
+	struct node *from = find(t, parent, name);
+	struct node *to = find(t, parent2, name2);
+	if (from != to) {
+		displace(t, from == moved ? NULL : from);
+		loosen(t, moved);
+		if (exchange && to)
+			rebind(t, to, parent, name);
+		else if (to != moved)
+			displace(t, to);
+		if (moved)
+			rebind(t, moved, parent2, name2);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+struct node *nodes_find(struct nodes *t, struct node *parent, const char *name)
+{
+	pthread_mutex_lock(&t->lock);
+	struct node *n = find(t, parent, name);
+	if (n)
+		n->refs++;
+	pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
+void nodes_hold(struct nodes *t, struct node *n)
+{
+	pthread_mutex_lock(&t->lock);
+	n->refs++;
+	pthread_mutex_unlock(&t->lock);
+}
+
+void nodes_put(struct nodes *t, struct node *n)
+{
+	if (!n)
+		return;
+	pthread_mutex_lock(&t->lock);
+	assert(n->refs > 0);
+	n->refs--;
+	drop_unused(t, n);
+	pthread_mutex_unlock(&t->lock);
+}
+
+void nodes_forget(struct nodes *t, struct node *n, uint64_t lookups)
+{
+	pthread_mutex_lock(&t->lock);
+	if (n != &t->root) {
+		assert(n->lookups >= lookups);
+		n->lookups -= lookups;
+		drop_unused(t, n);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* A path is built from its end, in a buffer with one byte more than a key needs, so that start 0 means that it did not fit. */
+#define PATH_BUFFER (MVCC_KEY_MAX + 1)
+
+/* Puts a segment before what stands at `start`. */
+static size_t prepend(char *buffer, size_t start, const char *segment, size_t size)
+{
+	size_t slash = start < PATH_BUFFER;
+
+	if (size == 0)
+		return start;
+	if (size + slash >= start)
+		return 0;
+	if (slash)
+		buffer[--start] = '/';
+	memcpy(buffer + start - size, segment, size);
+	return start - size;
+}
+
+int nodes_path(struct nodes *t, const struct node *n, const char *name, char *key, uint64_t *anchor)
+{
+	char buffer[PATH_BUFFER];
+	size_t start = PATH_BUFFER;
+
+	*anchor = 0;
+	if (name)
+		start = prepend(buffer, start, name, strlen(name));
+	pthread_mutex_lock(&t->lock);
+	for (; n != &t->root && start; n = n->parent) {
+		if (!n->bound && n->kind == NODE_LIVE && n->ino) {
+			*anchor = n->ino;
+			break;
+		}
+		start = prepend(buffer, start, n->name, n->segment_len);
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (!start)
+		return -ENAMETOOLONG;
+	size_t size = PATH_BUFFER - start;
+	memcpy(key, buffer + start, size);
+	key[size] = '\0';
+	return (int)size;
+}

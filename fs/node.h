@@ -1,0 +1,96 @@
+/* node.h: the node table: what the kernel's node numbers stand for.
+ *
+ * A live node is bound to a path: (parent node, name), and remembers the inode number that was found there. Its key is the chain of
+ * names up to the root, so renaming a directory moves all below it by changing one node. LOOKUP alone decides that a name now stands
+ * for something else: the old node is then loose: no name leads to it, and it is found by its inode number as long as somebody has it
+ * open or sits in it. Nodes of past revisions are bound to (path, revision) the same way.
+ *
+ * The kernel's number of a node is its address (the root's is FUSE_ROOT_ID); the kernel counts its lookups, and a node lives until they are
+ * forgotten and nobody here holds it. Any thread. */
+#ifndef TALLY_FS_NODE_H
+#define TALLY_FS_NODE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum node_kind {
+	NODE_LIVE,     /* a key as it is now */
+	NODE_REVISION, /* a key as it was at `rev` */
+	NODE_VERSIONS, /* NAME@ */
+	NODE_CONTROL   /* @status */
+};
+
+/* What a name was found to be. */
+struct node_target {
+	enum node_kind kind;
+	uint64_t rev; /* of a NODE_REVISION */
+	uint64_t ino; /* of the record; 0: made here and not published yet */
+	mode_t mode;
+	size_t segment_len; /* how much of the name, from its start, belongs to the key */
+};
+
+struct node {
+	enum node_kind kind; /* these do not change */
+	uint64_t rev;
+	mode_t type;            /* S_IFMT */
+	uint64_t number;        /* counts nodes: the inode number shown where there is no record's */
+	_Atomic uint64_t ino;   /* 0 until a provisional file is published */
+	atomic_bool cancelled;  /* unlinked: nothing written to it is published any more */
+	atomic_uint writers;    /* open handles that may write */
+	struct handle *handles; /* all open handles; handle.c locks it */
+	struct node *parent;    /* the rest belongs to the table */
+	struct node *next;      /* in its bucket */
+	struct node *all_next;
+	struct node **all_at;
+	char *name;
+	size_t segment_len;
+	uint64_t lookups;
+	uint64_t refs; /* children and holders */
+	bool bound;
+};
+
+struct nodes {
+	pthread_mutex_t lock;
+	struct node *all;
+	struct node **buckets;
+	size_t buckets_count; /* a power of two */
+	size_t bound_count;
+	uint64_t numbered;
+	struct node root;
+};
+
+void nodes_init(struct nodes *t, uint64_t root_ino);
+/* Frees all nodes; nothing may use the table any more. */
+void nodes_done(struct nodes *t);
+
+struct node *nodes_from_id(struct nodes *t, uint64_t id);
+uint64_t nodes_id(const struct nodes *t, const struct node *n);
+/* Does a name lead to it? */
+bool nodes_bound(struct nodes *t, const struct node *n);
+/* Made here, not published yet. */
+bool node_provisional(const struct node *n);
+
+/* The node for what was found under a name, with one more lookup; a node bound there that stood for something else becomes loose. */
+struct node *nodes_enter(struct nodes *t, struct node *parent, const char *name, const struct node_target *target);
+/* The name was looked up and is not there: its node, unless provisional, becomes loose. */
+void nodes_missing(struct nodes *t, struct node *parent, const char *name);
+/* The name was removed here: its node becomes loose; a provisional one is cancelled. */
+void nodes_remove(struct nodes *t, struct node *parent, const char *name);
+/* The name was renamed here. `moved` is what it led to when the rename began, or NULL; it is bound anew even if it became loose meanwhile. */
+void nodes_rename(struct nodes *t, struct node *moved, struct node *parent, const char *name, struct node *parent2, const char *name2,
+		  bool exchange);
+/* The node bound to a name, held (nodes_put), or NULL. */
+struct node *nodes_find(struct nodes *t, struct node *parent, const char *name);
+void nodes_hold(struct nodes *t, struct node *n);
+void nodes_put(struct nodes *t, struct node *n);
+void nodes_forget(struct nodes *t, struct node *n, uint64_t lookups);
+
+/* The path of `name` (NULL: of the node itself) into `key` (MVCC_KEY_MAX + 1 bytes, NUL-terminated); returns its length. It begins at the
+ * root if *anchor is 0, else below the file or directory with that inode number, found where it now is. -ENAMETOOLONG. */
+int nodes_path(struct nodes *t, const struct node *n, const char *name, char *key, uint64_t *anchor);
+
+#endif

@@ -1,0 +1,295 @@
+#include "fs/ops.h"
+
+#include "fs/control.h"
+#include "fs/entry.h"
+#include "fs/publish.h"
+#include "fs/view.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#define STATFS_BLOCK 4096u
+
+/* An unlinked file that somebody still has open: what that handle holds, without a name. */
+static int stat_unlinked(struct fs *fs, struct node *n, struct stat *st)
+{
+	int error = -ESTALE;
+
+	pthread_mutex_lock(&fs->handles_lock);
+	struct handle *h = n->handles;
+	if (h)
+		handle_hold(h);
+	pthread_mutex_unlock(&fs->handles_lock);
+	if (!h)
+		return error;
+	pthread_mutex_lock(&h->lock);
+	if (h->pin) {
+		view_stat(&h->pin->record, 0, st);
+		handle_stat(h, st);
+		st->st_nlink = 0;
+		error = 0;
+	}
+	pthread_mutex_unlock(&h->lock);
+	handle_put(h);
+	return error;
+}
+
+/* What a live node shows to a caller whose own open handle is rq->held_handle (or NULL). */
+static int stat_live(struct request *rq, struct stat *st)
+{
+	struct record r = {0};
+	int error = view_record(rq->fs, rq->node, &r);
+
+	/* A name that leads elsewhere now must be walked again. Once it was, only those who have the file open ask about this node. */
+	if (error == -ESTALE && !nodes_bound(&rq->fs->nodes, rq->node))
+		return stat_unlinked(rq->fs, rq->node, st);
+	if (error)
+		return error;
+	view_stat(&r, 0, st);
+	record_done(&r);
+	struct handle *h = rq->held_handle;
+	if (h) {
+		pthread_mutex_lock(&h->lock);
+		if (handle_pending(h) || h->publishing)
+			handle_stat(h, st);
+		pthread_mutex_unlock(&h->lock);
+	}
+	return 0;
+}
+
+static void getattr_live(struct request *rq, int error)
+{
+	struct stat st;
+
+	if (!error)
+		error = stat_live(rq, &st);
+	if (error)
+		request_error(rq, error);
+	else
+		request_attr(rq, &st, 0);
+}
+
+/* A file that is not published yet is there for those who have it open. For all others the name is to be looked up again, in vain. */
+static void getattr_provisional(struct request *rq)
+{
+	struct stat st;
+
+	if (handle_caller_holds(rq->fs, rq->node, rq->pid) && entry_stat_provisional(rq->fs, rq->node, &st))
+		request_attr(rq, &st, 0);
+	else
+		request_error(rq, -ESTALE);
+}
+
+static void getattr_past(struct request *rq)
+{
+	struct record r = {0};
+	struct stat st;
+	int error = view_record(rq->fs, rq->node, &r);
+
+	if (error) {
+		request_error(rq, error);
+		return;
+	}
+	view_stat(&r, rq->node->rev, &st);
+	record_done(&r);
+	request_attr(rq, &st, VIEW_FOREVER_SECONDS);
+}
+
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
+{
+	struct fs *fs = fs_of(req);
+	struct request *rq = request_new(fs, req);
+	struct stat st;
+
+	(void)file;
+	rq->node = node_of(fs, ino);
+	switch (rq->node->kind) {
+	case NODE_LIVE:
+		if (node_provisional(rq->node)) {
+			getattr_provisional(rq);
+			return;
+		}
+		rq->held_handle = handle_of_caller(fs, rq->node, rq->pid);
+		request_read(rq, getattr_live);
+		break;
+	case NODE_REVISION:
+		getattr_past(rq);
+		break;
+	case NODE_VERSIONS:
+		view_stat_bare(rq->node, S_IFDIR | 0555, &st);
+		request_attr(rq, &st, 0);
+		break;
+	case NODE_CONTROL:
+		control_stat(rq->node, &st);
+		request_attr(rq, &st, VIEW_FOREVER_SECONDS);
+		break;
+	}
+}
+
+static void setattr_done(struct request *rq, int error)
+{
+	struct stat st;
+
+	if (error) {
+		request_error(rq, error);
+		return;
+	}
+	view_stat(&rq->op.result.attr, 0, &st);
+	request_attr(rq, &st, 0);
+}
+
+/* The kernel's cached name was right as of now, so the command goes to that file. */
+static void setattr_submit(struct request *rq, int error)
+{
+	struct record r = {0};
+
+	if (!error)
+		error = view_record(rq->fs, rq->node, &r);
+	record_done(&r);
+	if (error) {
+		request_error(rq, error);
+		return;
+	}
+	struct command c = request_command(rq, COMMAND_SETATTR);
+	struct handle_attr a = handle_attr_from(&rq->attr, rq->to_set);
+	c.ino = rq->node->ino;
+	c.set_mask = a.mask;
+	c.mode = a.mode;
+	c.set_uid = a.uid;
+	c.set_gid = a.gid;
+	c.atime_ns = a.atime_ns;
+	c.mtime_ns = a.mtime_ns;
+	if (rq->to_set & FUSE_SET_ATTR_SIZE) {
+		c.set_mask |= SET_SIZE;
+		c.size = (uint64_t)rq->attr.st_size;
+	}
+	request_submit(rq, &c, setattr_done);
+}
+
+/* On a handle with unpublished changes: the size is one more of them, and attributes go along, as cp -p and touch mean it. */
+static void setattr_pending(struct request *rq, struct handle *h)
+{
+	int error = 0;
+
+	pthread_mutex_lock(&h->lock);
+	if (rq->to_set & FUSE_SET_ATTR_SIZE)
+		error = handle_truncate(h, (uint64_t)rq->attr.st_size);
+	else
+		handle_set_attr(h, &rq->attr, rq->to_set);
+	pthread_mutex_unlock(&h->lock);
+	struct stat st;
+	if (!error && node_provisional(rq->node))
+		error = entry_stat_provisional(rq->fs, rq->node, &st) ? 0 : -ESTALE;
+	else if (!error)
+		error = stat_live(rq, &st);
+	if (error == -ESTALE)
+		error = stat_unlinked(rq->fs, rq->node, &st);
+	if (error)
+		request_error(rq, error);
+	else
+		request_attr(rq, &st, 0);
+}
+
+/* The caller's own handle, if what is asked should wait for its publication. */
+static struct handle *pending_handle(struct request *rq)
+{
+	if (node_provisional(rq->node))
+		return handle_of_creator(rq->fs, rq->node);
+	struct handle *h = handle_of_caller(rq->fs, rq->node, rq->pid);
+	if (!h)
+		return NULL;
+	pthread_mutex_lock(&h->lock);
+	bool pending = handle_pending(h) || h->publishing;
+	pthread_mutex_unlock(&h->lock);
+	if (pending)
+		return h;
+	handle_put(h);
+	return NULL;
+}
+
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *file)
+{
+	struct fs *fs = fs_of(req);
+	struct request *rq = request_new(fs, req);
+
+	rq->node = node_of(fs, ino);
+	rq->attr = *attr;
+	rq->to_set = to_set;
+	if (rq->node->kind != NODE_LIVE) {
+		request_error(rq, -EROFS);
+		return;
+	}
+	if ((to_set & FUSE_SET_ATTR_SIZE) && (uint64_t)attr->st_size > fs->settings->max_file) {
+		request_error(rq, -EFBIG);
+		return;
+	}
+	if (file && (to_set & FUSE_SET_ATTR_SIZE)) {
+		rq->held_handle = handle_of(file);
+		handle_hold(rq->held_handle);
+	} else if (!(to_set & FUSE_SET_ATTR_SIZE) || node_provisional(rq->node)) {
+		rq->held_handle = pending_handle(rq);
+	}
+	if (rq->held_handle)
+		setattr_pending(rq, rq->held_handle);
+	else
+		request_read(rq, setattr_submit);
+}
+
+static void readlink_now(struct request *rq, int error)
+{
+	char target[PATH_MAX];
+	struct record r = {0};
+
+	if (!error)
+		error = view_record(rq->fs, rq->node, &r);
+	if (!error && !S_ISLNK(r.mode))
+		error = -EINVAL;
+	if (error) {
+		record_done(&r);
+		request_error(rq, error);
+		return;
+	}
+	size_t size = r.data.size < sizeof(target) ? r.data.size : sizeof(target) - 1;
+	memcpy(target, r.data.data, size);
+	target[size] = '\0';
+	record_done(&r);
+	fuse_reply_readlink(rq->req, target);
+	request_end(rq);
+}
+
+void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	struct fs *fs = fs_of(req);
+	struct request *rq = request_new(fs, req);
+
+	rq->node = node_of(fs, ino);
+	if (rq->node->kind == NODE_LIVE)
+		request_read(rq, readlink_now);
+	else
+		readlink_now(rq, 0);
+}
+
+/* Local, so that df never waits for the cluster. */
+void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct fs *fs = fs_of(req);
+	struct mvcc_stats stats;
+	uint64_t quota = fs->settings->quota;
+
+	(void)ino;
+	mvcc_stats(fs->mvcc, &stats);
+	uint64_t left = stats.live_bytes < quota ? quota - stats.live_bytes : 0;
+	struct statvfs st = {
+		.f_bsize = STATFS_BLOCK,
+		.f_frsize = STATFS_BLOCK,
+		.f_blocks = quota / STATFS_BLOCK,
+		.f_bfree = left / STATFS_BLOCK,
+		.f_bavail = left / STATFS_BLOCK,
+		.f_files = stats.keys + left / STATFS_BLOCK,
+		.f_ffree = left / STATFS_BLOCK,
+		.f_favail = left / STATFS_BLOCK,
+		.f_namemax = NAME_MAX,
+	};
+	fuse_reply_statfs(req, &st);
+}

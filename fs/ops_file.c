@@ -1,0 +1,161 @@
+#include "fs/ops.h"
+
+#include "base/log.h"
+#include "fs/control.h"
+#include "fs/holders.h"
+#include "fs/publish.h"
+#include "fs/view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+static struct request *file_request(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
+{
+	struct fs *fs = fs_of(req);
+	struct request *rq = request_new(fs, req);
+
+	rq->node = node_of(fs, ino);
+	rq->file = *file;
+	rq->handle = handle_of(file);
+	return rq;
+}
+
+/* Reading from the start once more: the file as it is now, if it is still there. */
+static void read_afresh(struct request *rq, int error)
+{
+	struct handle *h = rq->handle;
+	struct record r = {0};
+
+	if (!error)
+		error = view_record_by_ino(rq->fs, rq->node, &r);
+	if (error && error != -ESTALE) {
+		request_error(rq, error);
+		return;
+	}
+	pthread_mutex_lock(&h->lock);
+	/* Under a publication the file below stays what it was when that began. */
+	if (!error && !h->publishing)
+		handle_pin(h, &r);
+	pthread_mutex_unlock(&h->lock);
+	record_done(&r);
+	handle_read(h, rq, rq->size, 0);
+}
+
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *file)
+{
+	struct request *rq = file_request(req, ino, file);
+	struct handle *h = rq->handle;
+
+	if (rq->node->kind == NODE_CONTROL) {
+		control_read(rq, h, size, offset);
+		return;
+	}
+	bool afresh = false;
+	if (offset == 0 && rq->node->kind == NODE_LIVE && rq->node->ino && !rq->node->cancelled) {
+		pthread_mutex_lock(&h->lock);
+		afresh = h->answered;
+		pthread_mutex_unlock(&h->lock);
+	}
+	rq->size = size;
+	if (afresh)
+		request_read(rq, read_afresh);
+	else
+		handle_read(h, rq, size, offset);
+}
+
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset, struct fuse_file_info *file)
+{
+	struct handle *h = handle_of(file);
+
+	(void)ino;
+	pthread_mutex_lock(&h->lock);
+	int error = handle_write(h, data, size, offset, file->flags & O_APPEND);
+	pthread_mutex_unlock(&h->lock);
+	if (error)
+		fuse_reply_err(req, -error);
+	else
+		fuse_reply_write(req, size);
+}
+
+static bool same_process(pid_t opener, pid_t caller)
+{
+	if (opener == caller)
+		return true;
+	pid_t process = holders_process(caller);
+	return process > 0 && (process == opener || process == holders_process(opener));
+}
+
+/* Is this close the last one, of all duplicates? With data, and from the process that opened the file, that is taken for granted. */
+static bool closes_last(struct request *rq, bool has_data)
+{
+	struct handle *h = rq->handle;
+	char path[PATH_MAX];
+
+	if (has_data && same_process(h->opener, rq->pid))
+		return true;
+	if (!handle_path(rq->fs, h->node, path, sizeof(path)))
+		return true;
+	if (holders_has(rq->pid, path, false))
+		return false;
+	/* With other writers about, whoever holds the file may hold it through another open. What was written must not wait for that. */
+	if (has_data && h->node->writers > 1)
+		return true;
+	return !holders_others(rq->pid, path);
+}
+
+void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
+{
+	struct handle *h = handle_of(file);
+
+	pthread_mutex_lock(&h->lock);
+	bool pending = handle_pending(h) || h->publishing;
+	bool has_data = h->dirty.bytes || h->publishing;
+	pthread_mutex_unlock(&h->lock);
+	if (!pending) {
+		fuse_reply_err(req, 0);
+		return;
+	}
+	struct request *rq = file_request(req, ino, file);
+	if (closes_last(rq, has_data))
+		publish_start(rq, request_error);
+	else
+		request_error(rq, 0);
+}
+
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *file)
+{
+	(void)data_only;
+	publish_start(file_request(req, ino, file), request_error);
+}
+
+static void released(struct request *rq, int error)
+{
+	struct handle *h = rq->handle;
+	char key[VIEW_KEY_SIZE];
+
+	if (error && view_key(rq->fs, h->node, NULL, key) >= 0)
+		log_error("what was written to %s was lost, because its last close could not report it: error %d", key, -error);
+	handle_close(h);
+	request_end(rq);
+}
+
+/* The kernel doesn't wait for this, so it is only the last resort: a close that looked like one of several. */
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
+{
+	struct fs *fs = fs_of(req);
+	struct handle *h = handle_of(file);
+
+	pthread_mutex_lock(&h->lock);
+	bool publish = handle_pending(h) && !h->failed;
+	pthread_mutex_unlock(&h->lock);
+	if (publish) {
+		struct request *rq = request_new(fs, NULL);
+		rq->node = node_of(fs, ino);
+		rq->handle = h;
+		fuse_reply_err(req, 0);
+		publish_start(rq, released);
+		return;
+	}
+	handle_close(h);
+	fuse_reply_err(req, 0);
+}

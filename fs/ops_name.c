@@ -1,0 +1,191 @@
+#include "fs/ops.h"
+
+#include "fs/entry.h"
+#include "fs/path.h"
+#include "fs/publish.h"
+#include "fs/view.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A command that makes rq->name was applied: its target is a node now. */
+static void made(struct request *rq, int error)
+{
+	if (error)
+		request_error(rq, error);
+	else
+		entry_reply_record(rq, &rq->op.result.attr, 0, strlen(rq->name), VIEW_NAME_SECONDS);
+}
+
+/* Submits `c` for rq->name in rq->node. */
+static void submit_named(struct request *rq, struct command *c, request_step *next)
+{
+	char text[VIEW_KEY_SIZE];
+	int size = view_key(rq->fs, rq->node, rq->name, text);
+
+	if (size < 0) {
+		request_error(rq, size == -ESTALE ? -ENOENT : size);
+		return;
+	}
+	c->key = (struct span){text, (size_t)size};
+	request_submit(rq, c, next);
+}
+
+static struct request *named_request(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs *fs = fs_of(req);
+	struct request *rq = request_new(fs, req);
+
+	request_name(rq, node_of(fs, parent), name);
+	return rq;
+}
+
+static void make(struct request *rq, struct command *c)
+{
+	int error = entry_admissible(rq->fs, rq->node, rq->name);
+
+	if (error)
+		request_error(rq, error);
+	else
+		submit_named(rq, c, made);
+}
+
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct request *rq = named_request(req, parent, name);
+	struct command c = request_command(rq, COMMAND_MKDIR);
+
+	c.mode = S_IFDIR | (mode & 07777);
+	make(rq, &c);
+}
+
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	struct request *rq = named_request(req, parent, name);
+	struct command c = request_command(rq, COMMAND_SYMLINK);
+
+	c.key2 = (struct span){target, strlen(target)};
+	make(rq, &c);
+}
+
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	struct request *rq = named_request(req, parent, name);
+	struct command c = request_command(rq, COMMAND_MKNOD);
+
+	c.mode = mode & S_IFMT ? mode : mode | S_IFREG;
+	c.rdev = rdev;
+	make(rq, &c);
+}
+
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	(void)ino;
+	(void)parent;
+	(void)name;
+	fuse_reply_err(req, EPERM);
+}
+
+/* May a name that exists be removed or moved away? */
+static int removable(struct fs *fs, struct node *parent, const char *name)
+{
+	if (parent->kind != NODE_LIVE || path_parse(name, parent == &fs->nodes.root).shape != PATH_PLAIN)
+		return -EROFS;
+	return 0;
+}
+
+static void removed(struct request *rq, int error)
+{
+	if (!error)
+		nodes_remove(&rq->fs->nodes, rq->node, rq->name);
+	request_error(rq, error);
+}
+
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct request *rq = named_request(req, parent, name);
+	struct command c = request_command(rq, COMMAND_RMDIR);
+	int error = removable(rq->fs, rq->node, name);
+
+	if (error)
+		request_error(rq, error);
+	else
+		submit_named(rq, &c, removed);
+}
+
+/* The name led to a file that was never published: that it is not in the store is no failure. */
+static void removed_provisional(struct request *rq, int error)
+{
+	removed(rq, error == -ENOENT ? 0 : error);
+}
+
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct request *rq = named_request(req, parent, name);
+	struct command c = request_command(rq, COMMAND_UNLINK);
+	int error = removable(rq->fs, rq->node, name);
+
+	if (error) {
+		request_error(rq, error);
+		return;
+	}
+	rq->held = nodes_find(&rq->fs->nodes, rq->node, name);
+	submit_named(rq, &c, rq->held && node_provisional(rq->held) ? removed_provisional : removed);
+}
+
+static void renamed(struct request *rq, int error)
+{
+	if (!error)
+		nodes_rename(&rq->fs->nodes, rq->held, rq->node, rq->name, rq->node2, rq->name2, rq->flags & RENAME_EXCHANGE);
+	request_error(rq, error);
+}
+
+static void rename_submit(struct request *rq, int error)
+{
+	char text[VIEW_KEY_SIZE], text2[VIEW_KEY_SIZE];
+	struct command c = request_command(rq, COMMAND_RENAME);
+	int size = view_key(rq->fs, rq->node, rq->name, text);
+	int size2 = view_key(rq->fs, rq->node2, rq->name2, text2);
+
+	if (!error && (size < 0 || size2 < 0))
+		error = size < 0 ? size : size2;
+	if (error) {
+		request_error(rq, error == -ESTALE ? -ENOENT : error);
+		return;
+	}
+	c.key = (struct span){text, (size_t)size};
+	c.key2 = (struct span){text2, (size_t)size2};
+	c.rename_flags = rq->flags;
+	request_submit(rq, &c, renamed);
+}
+
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t parent2, const char *name2, unsigned flags)
+{
+	struct request *rq = named_request(req, parent, name);
+	struct fs *fs = rq->fs;
+	int error = removable(fs, rq->node, name);
+
+	rq->node2 = node_of(fs, parent2);
+	rq->name2 = strdup(name2);
+	if (!rq->name2)
+		abort();
+	rq->flags = flags;
+	if (!error)
+		error = entry_admissible(fs, rq->node2, name2);
+	if (!error && flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		error = -EINVAL;
+	if (error) {
+		request_error(rq, error);
+		return;
+	}
+	rq->held = nodes_find(&fs->nodes, rq->node, name);
+	/* A file that is not published yet is published first: the cluster can rename only what it has. */
+	if (rq->held && node_provisional(rq->held))
+		rq->held_handle = rq->handle = handle_of_creator(fs, rq->held);
+	if (rq->handle)
+		publish_start(rq, rename_submit);
+	else
+		rename_submit(rq, 0);
+}

@@ -1,0 +1,203 @@
+#include "fs/ops.h"
+
+#include "base/clock.h"
+#include "fs/control.h"
+#include "fs/entry.h"
+#include "fs/publish.h"
+#include "fs/view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+static bool writing(int flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+}
+
+/* Live files bypass the page cache: a read goes to the pinned revision, and no size remembered by the kernel can cut it. */
+static void describe(struct fuse_file_info *file, struct handle *h)
+{
+	bool past = h->node->kind == NODE_REVISION;
+
+	file->fh = (uint64_t)(uintptr_t)h;
+	file->direct_io = !past;
+	file->keep_cache = past;
+	file->noflush = !h->writable;
+}
+
+static void open_record(struct request *rq, struct record *r)
+{
+	struct handle *h = handle_new(rq, rq->node, r, rq->file.flags);
+
+	if (rq->file.flags & O_TRUNC)
+		handle_truncate(h, 0);
+	handle_list(h);
+	describe(&rq->file, h);
+	if (fuse_reply_open(rq->req, &rq->file) == -ENOENT)
+		handle_close(h);
+	request_end(rq);
+}
+
+static void open_now(struct request *rq, int error)
+{
+	struct record r = {0};
+
+	if (!error)
+		error = view_record(rq->fs, rq->node, &r);
+	if (!error && !S_ISREG(r.mode))
+		error = S_ISDIR(r.mode) ? -EISDIR : -EINVAL;
+	if (error) {
+		record_done(&r);
+		request_error(rq, error);
+		return;
+	}
+	open_record(rq, &r);
+}
+
+/* Not published yet: its own process sees it, published for that; to all others the name is not there. */
+static void open_provisional(struct request *rq)
+{
+	if (handle_caller_holds(rq->fs, rq->node, rq->pid))
+		rq->held_handle = handle_of_creator(rq->fs, rq->node);
+	rq->handle = rq->held_handle;
+	if (rq->handle)
+		publish_start(rq, open_now);
+	else
+		request_error(rq, -ESTALE);
+}
+
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
+{
+	struct fs *fs = fs_of(req);
+	struct request *rq = request_new(fs, req);
+
+	rq->node = node_of(fs, ino);
+	rq->file = *file;
+	if (rq->node->kind == NODE_CONTROL)
+		control_open(rq);
+	else if (rq->node->kind != NODE_LIVE)
+		writing(file->flags) ? request_error(rq, -EROFS) : open_now(rq, 0);
+	else if (node_provisional(rq->node))
+		open_provisional(rq);
+	else if (writing(file->flags))
+		/* On any mount: refused early without a quorum, because few look at what close() says. */
+		request_barrier(rq, open_now);
+	else
+		request_read(rq, open_now);
+}
+
+static void create_reply(struct request *rq, struct node *n, struct handle *h, const struct stat *st)
+{
+	struct fuse_entry_param e = entry_param(rq->fs, n, st, VIEW_NAME_SECONDS, 0);
+
+	describe(&rq->file, h);
+	if (fuse_reply_create(rq->req, &e, &rq->file) == -ENOENT) {
+		handle_close(h);
+		nodes_forget(&rq->fs->nodes, n, 1);
+	}
+	request_end(rq);
+}
+
+/* O_EXCL: the cluster decided that this open made the file. */
+static void created_exclusive(struct request *rq, int error)
+{
+	struct record *r = &rq->op.result.attr;
+	struct stat st;
+
+	if (error) {
+		request_error(rq, error);
+		return;
+	}
+	struct node_target target = view_target(r, 0, strlen(rq->name));
+	struct node *n = nodes_enter(&rq->fs->nodes, rq->node, rq->name, &target);
+	view_stat(r, 0, &st);
+	struct handle *h = handle_new(rq, n, r, rq->file.flags);
+	handle_list(h);
+	create_reply(rq, n, h, &st);
+}
+
+static void create_exclusive(struct request *rq)
+{
+	char text[VIEW_KEY_SIZE];
+	struct command c = request_command(rq, COMMAND_WRITE);
+	int size = view_key(rq->fs, rq->node, rq->name, text);
+
+	if (size < 0) {
+		request_error(rq, size == -ESTALE ? -ENOENT : size);
+		return;
+	}
+	c.key = (struct span){text, (size_t)size};
+	c.mode = S_IFREG | (rq->mode & 07777);
+	c.write_flags = WRITE_CREATE | WRITE_EXCL;
+	request_submit(rq, &c, created_exclusive);
+}
+
+/* -ESTALE where the kernel should look the name up again. */
+static int check_create(struct request *rq)
+{
+	char text[VIEW_KEY_SIZE];
+	struct record r = {0};
+	int error = view_record(rq->fs, rq->node, &r);
+
+	if (!error && !S_ISDIR(r.mode))
+		error = -ENOTDIR;
+	record_done(&r);
+	if (error)
+		return error;
+	int size = view_key(rq->fs, rq->node, rq->name, text);
+	if (size < 0)
+		return size;
+	error = mvcc_get(rq->fs->mvcc, (struct span){text, (size_t)size}, 0, &r);
+	record_done(&r);
+	if (error)
+		return error == -ENOENT ? 0 : error;
+	/* It has appeared since the lookup: a file to open, with all the checks of that. */
+	return -ESTALE;
+}
+
+/* The file exists for its maker alone until it is published, at its close: so nobody sees it empty. */
+static void create_deferred(struct request *rq, int error)
+{
+	struct node_target target = {.kind = NODE_LIVE, .mode = S_IFREG, .segment_len = strlen(rq->name)};
+	struct stat st;
+
+	if (!error)
+		error = check_create(rq);
+	if (error) {
+		request_error(rq, error);
+		return;
+	}
+	struct node *n = nodes_enter(&rq->fs->nodes, rq->node, rq->name, &target);
+	struct handle *h = handle_new(rq, n, NULL, O_RDWR);
+	h->creates = true;
+	h->create_mode = rq->mode & 07777;
+	h->create_uid = rq->uid;
+	h->create_gid = rq->gid;
+	h->touched_ns = clock_wall_ns();
+	view_stat_bare(n, S_IFREG, &st);
+	handle_stat(h, &st);
+	handle_list(h);
+	create_reply(rq, n, h, &st);
+}
+
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *file)
+{
+	struct fs *fs = fs_of(req);
+	struct request *rq = request_new(fs, req);
+
+	request_name(rq, node_of(fs, parent), name);
+	rq->file = *file;
+	rq->mode = mode;
+	int error = entry_admissible(fs, rq->node, name);
+	if (error)
+		request_error(rq, error);
+	else if (file->flags & O_EXCL)
+		create_exclusive(rq);
+	else if (fs->config.linearizable)
+		/* The kernel never remembers that a name is missing, so a LOOKUP within this same open(2) has just passed a barrier:
+		 * there is a quorum, and this node has all that was there before the call. */
+		create_deferred(rq, 0);
+	else
+		request_barrier(rq, create_deferred);
+}

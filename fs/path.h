@@ -1,0 +1,28 @@
+/* path.h: the grammar of names (INTERFACE.md, "Revision paths" and "Control files"). Pure. */
+#ifndef TALLY_FS_PATH_H
+#define TALLY_FS_PATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum path_shape {
+	PATH_PLAIN,    /* an ordinary name */
+	PATH_REVISION, /* NAME@120, @120: number */
+	PATH_BACK,     /* NAME@-2: number versions ago */
+	PATH_VERSIONS, /* NAME@ */
+	PATH_TIME,     /* NAME@2026-11-22T10:00:00Z */
+	PATH_STATUS,   /* @status in the root */
+	PATH_RESERVED  /* the other control names */
+};
+
+struct path_name {
+	enum path_shape shape;
+	size_t base_len; /* bytes before the last mark; all of them if the name is plain */
+	uint64_t number; /* UINT64_MAX stands for all that is larger */
+};
+
+/* What a name in a directory of the live tree means. Only what follows its last '@' counts. */
+struct path_name path_parse(const char *name, bool in_root);
+
+#endif

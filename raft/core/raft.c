@@ -1,0 +1,272 @@
+#include "raft/core/core.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+static bool config_valid(const struct raft_config *c)
+{
+	bool self = false;
+	if (c->id == 0 || c->voters_count == 0 || c->voters_count > RAFT_MEMBERS_MAX)
+		return false;
+	for (uint32_t i = 0; i < c->voters_count; i++) {
+		self |= c->voters[i] == c->id;
+		if (c->voters[i] == 0)
+			return false;
+		for (uint32_t j = 0; j < i; j++)
+			if (c->voters[j] == c->voters[i])
+				return false;
+	}
+	if (!self || c->heartbeat_ms == 0 || c->heartbeat_ms >= c->election_ms || c->inflight_max == 0)
+		return false;
+	if (c->log_first == 0 || (c->log_first == 1 && c->log_base_term != 0) || c->log_base_term > c->hard.term)
+		return false;
+	return c->applied >= c->log_first - 1;
+}
+
+static void members_init(struct raft *r, const struct raft_config *c)
+{
+	r->members_count = c->voters_count;
+	for (uint32_t i = 0; i < c->voters_count; i++) {
+		struct progress *p = &r->members[i];
+		p->id = c->voters[i];
+		p->inflight = calloc(c->inflight_max, sizeof(*p->inflight));
+		if (!p->inflight)
+			abort();
+		if (p->id == c->id)
+			r->self = i;
+	}
+}
+
+int raft_new(const struct raft_config *config, struct raft **out)
+{
+	if (!config_valid(config))
+		return -EINVAL;
+	struct raft *r = calloc(1, sizeof(*r));
+	if (!r)
+		abort();
+	r->id = config->id;
+	r->election_ms = config->election_ms;
+	r->heartbeat_ms = config->heartbeat_ms;
+	r->inflight_max = config->inflight_max;
+	r->cache_bytes_max = config->cache_bytes_max;
+	r->uncommitted_bytes_max = config->uncommitted_bytes_max;
+	r->random = config->seed;
+	r->now_ms = config->now_ms;
+	r->term = r->durable_term = config->hard.term;
+	r->vote = r->durable_vote = config->hard.vote;
+	r->commit_hint = config->hard.commit > config->applied ? config->hard.commit : config->applied;
+	r->applied = config->applied;
+	r->read_last = r->read_done = r->read_asked = config->ticket_base;
+	log_view_init(&r->log, config->log_first, config->log_base_term);
+	r->commit = r->listed = r->stored = r->log.last;
+	members_init(r, config);
+	core_reset_election(r);
+	*out = r;
+	return 0;
+}
+
+void raft_free(struct raft *r)
+{
+	if (!r)
+		return;
+	for (uint32_t i = 0; i < r->members_count; i++)
+		free(r->members[i].inflight);
+	log_view_free(&r->log);
+	core_queues_free(r);
+	free(r->saves);
+	free(r);
+}
+
+int raft_restore(struct raft *r, const struct raft_entry *entry)
+{
+	if (entry->index != r->log.last + 1 || entry->term < log_view_last_term(&r->log) || entry->term == 0 || entry->term > r->term)
+		return -EINVAL;
+	log_view_append(&r->log, entry->term, entry->type, entry->data, entry->size);
+	r->listed = r->stored = r->log.last;
+	if (r->commit_hint >= r->log.last)
+		r->commit = r->log.last;
+	log_view_evict(&r->log, r->applied, r->cache_bytes_max);
+	return 0;
+}
+
+void raft_tick(struct raft *r, uint64_t now_ms)
+{
+	uint64_t slept_ms = now_ms > r->now_ms ? now_ms - r->now_ms : 0;
+	r->now_ms += slept_ms;
+	if (r->role == RAFT_LEADER)
+		core_leader_tick(r, slept_ms);
+	else
+		core_election_tick(r);
+	core_read_tick(r);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+uint64_t raft_deadline_ms(const struct raft *r)
+{
+	const uint64_t hour_ms = 3600u * 1000;
+	uint64_t due = r->now_ms + hour_ms;
+	if (r->role == RAFT_LEADER) {
+		if (!core_single(r))
+			due = r->heartbeat_due_ms;
+		return r->transfer_to ? earlier(due, r->transfer_due_ms) : due;
+	}
+	if (core_single(r) && r->role == RAFT_FOLLOWER)
+		return r->now_ms;
+	due = r->election_due_ms;
+	if (r->role != RAFT_FOLLOWER)
+		due = earlier(due, r->resend_due_ms);
+	return r->asks_count > 0 ? earlier(due, r->ask_due_ms) : due;
+}
+
+struct progress *core_member(struct raft *r, uint64_t id)
+{
+	for (uint32_t i = 0; i < r->members_count; i++)
+		if (r->members[i].id == id)
+			return &r->members[i];
+	return NULL;
+}
+
+/* An old term's question is answered with the new term, so that whoever asked catches up and a deposed leader steps down; an old term's
+ * answer means nothing. */
+static void answer_stale(struct raft *r, const struct raft_message *m)
+{
+	if (m->type == RAFT_PREVOTE)
+		core_send(r, (struct raft_message){.type = RAFT_PREVOTE_REPLY, .to = m->from, .reject = true});
+	else if (m->type == RAFT_VOTE)
+		core_send(r, (struct raft_message){.type = RAFT_VOTE_REPLY, .to = m->from, .reject = true});
+	else if (m->type == RAFT_APPEND || m->type == RAFT_HEARTBEAT)
+		core_send(r, (struct raft_message){.type = RAFT_HEARTBEAT_REPLY, .to = m->from, .log_index = r->log.last});
+}
+
+/* Brings this member to the message's term; false if the message ends here. */
+static bool meet_term(struct raft *r, const struct raft_message *m)
+{
+	if (m->term < r->term) {
+		answer_stale(r, m);
+		return false;
+	}
+	if (m->term == r->term)
+		return true;
+	bool asks_vote = m->type == RAFT_PREVOTE || m->type == RAFT_VOTE;
+	if (asks_vote && !m->transfer && core_in_lease(r))
+		return false;
+	/* A pre-vote asks about a term that nobody is in yet. */
+	if (m->type == RAFT_PREVOTE || (m->type == RAFT_PREVOTE_REPLY && !m->reject))
+		return true;
+	core_become_follower(r, m->term, 0);
+	return true;
+}
+
+static void step_leader(struct raft *r, struct progress *p, const struct raft_message *m)
+{
+	p->heard_ms = r->now_ms;
+	if (m->type == RAFT_APPEND_REPLY)
+		core_handle_append_reply(r, p, m);
+	else if (m->type == RAFT_HEARTBEAT_REPLY)
+		core_handle_heartbeat_reply(r, p, m);
+	else
+		core_handle_read_index(r, p, m);
+}
+
+void raft_step(struct raft *r, const struct raft_message *m)
+{
+	struct progress *p = core_member(r, m->from);
+	if (!p || m->from == r->id || m->to != r->id || m->term == 0 || !meet_term(r, m))
+		return;
+	switch ((enum raft_message_type)m->type) {
+	case RAFT_PREVOTE:
+	case RAFT_VOTE:
+		core_handle_vote(r, m);
+		break;
+	case RAFT_PREVOTE_REPLY:
+	case RAFT_VOTE_REPLY:
+		core_handle_vote_reply(r, p, m);
+		break;
+	case RAFT_APPEND:
+		core_handle_append(r, m);
+		break;
+	case RAFT_HEARTBEAT:
+		core_handle_heartbeat(r, m);
+		break;
+	case RAFT_APPEND_REPLY:
+	case RAFT_HEARTBEAT_REPLY:
+	case RAFT_READ_INDEX:
+		if (r->role == RAFT_LEADER)
+			step_leader(r, p, m);
+		break;
+	case RAFT_READ_INDEX_REPLY:
+		core_handle_read_index_reply(r, m);
+		break;
+	case RAFT_TIMEOUT_NOW:
+		core_handle_timeout_now(r);
+		break;
+	}
+}
+
+int raft_propose(struct raft *r, const void *data, uint32_t size)
+{
+	if (r->role != RAFT_LEADER || r->transfer_to)
+		return -EAGAIN;
+	if (size > RAFT_ENTRY_BYTES_MAX)
+		return -EMSGSIZE;
+	if (r->uncommitted_bytes > 0 && r->uncommitted_bytes + size > r->uncommitted_bytes_max)
+		return -ENOBUFS;
+	log_view_append(&r->log, r->term, RAFT_ENTRY_COMMAND, data, size);
+	r->uncommitted_bytes += size;
+	r->flush = true;
+	return 0;
+}
+
+void raft_trimmed(struct raft *r, uint64_t first)
+{
+	assert(first <= r->applied + 1);
+	log_view_trim(&r->log, first);
+}
+
+void raft_status(const struct raft *r, struct raft_status *out)
+{
+	*out = (struct raft_status){
+		.id = r->id,
+		.leader = r->leader,
+		.term = r->term,
+		.role = r->role,
+		.commit = r->commit,
+		.log_first = r->log.first,
+		.log_last = r->log.last,
+		.stored = r->stored,
+		.everywhere = r->role == RAFT_LEADER ? core_everywhere(r) : r->everywhere,
+		.members_count = r->members_count,
+	};
+	bool leads = r->role == RAFT_LEADER;
+	for (uint32_t i = 0; i < r->members_count; i++) {
+		const struct progress *p = &r->members[i];
+		struct raft_progress *o = &out->members[i];
+		o->id = p->id;
+		o->match = i == r->self ? r->stored : leads ? p->match : 0;
+		o->recent = leads && (i == r->self || r->now_ms - p->heard_ms < r->election_ms);
+	}
+}
+
+uint64_t raft_term_at(const struct raft *r, uint64_t index)
+{
+	return log_view_term(&r->log, index);
+}
+
+const char *raft_role_name(enum raft_role role)
+{
+	switch (role) {
+	case RAFT_FOLLOWER:
+		return "follower";
+	case RAFT_PRECANDIDATE:
+	case RAFT_CANDIDATE:
+		return "candidate";
+	case RAFT_LEADER:
+		return "leader";
+	}
+	return "unknown";
+}

@@ -1,0 +1,397 @@
+/* The frame. One nanomsg message is one frame; integers are little-endian.
+ *
+ *    0 u32 magic "tlyP"      4 u8 format (1)    5 u8 seal      6 u8 kind    7 u8 zero
+ *    8 u32 payload bytes    12 u32 zero
+ *   16 u64 cluster id       24 u64 sender      32 u64 receiver
+ *   40 u64 the sender's boot epoch             48 u64 seq: rises by 1 with every frame from this sender to this receiver in that epoch
+ *   56 u32 zero             60 u32 CRC32C of bytes 0..59 and of the payload
+ *   64 payload
+ *
+ * Seal 0 is none. The place of seal 1: a nonce of 24 bytes behind the header, then the payload encrypted, then a tag of 16 bytes that also
+ * covers the header. A frame with a seal, a kind or a format that this program does not know is malformed to it.
+ *
+ * What nanomsg cannot take at once because the connection is busy waits in a short queue for each member, in order, and is sent as soon as the
+ * connection takes more; what does not fit there, or has no connection to go to, is dropped. */
+#include "raft/peer.h"
+
+#include "raft/peer_address.h"
+#include "raft/peer_frame.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <nanomsg/nn.h>
+#include <nanomsg/pipeline.h>
+#include <nanomsg/tcp.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define MEMBERS_MAX 16
+#define BACKLOG_FRAMES_MAX 64u
+#define BACKLOG_BYTES_MAX (4u << 20)
+#define BUFFER_BYTES (4 << 20)
+#define RECONNECT_MS 20
+#define RECONNECT_MAX_MS 250
+#define BAD_FRAMES_A_CALL 256
+
+struct queued {
+	void *message;
+	size_t size;
+};
+
+struct link {
+	uint64_t id;
+	int socket;     /* PUSH */
+	int send_fd;    /* readable when the socket takes a frame */
+	uint64_t seq;   /* of the last frame sent */
+	uint64_t epoch; /* highest seen from this member */
+	struct queued backlog[BACKLOG_FRAMES_MAX];
+	uint32_t backlog_first;
+	uint32_t backlog_count;
+	size_t backlog_bytes;
+};
+
+struct peer_net {
+	uint64_t cluster_id;
+	uint64_t self;
+	uint64_t epoch;
+	int socket;   /* PULL */
+	int epoll_fd; /* the PULL's receive fd, and the send fd of each link that has a backlog */
+	struct link *links;
+	uint32_t links_count;
+	uint32_t backlogs; /* links that have one */
+	_Atomic uint64_t sent;
+	_Atomic uint64_t received;
+	_Atomic uint64_t dropped;
+	_Atomic uint64_t foreign;
+	_Atomic uint64_t malformed;
+	_Atomic uint64_t stale;
+};
+
+static void count(_Atomic uint64_t *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static void set_option(int socket, int level, int option, int value)
+{
+	int rc = nn_setsockopt(socket, level, option, &value, sizeof(value));
+	assert(rc == 0);
+	(void)rc;
+}
+
+static int get_fd(int socket, int option)
+{
+	int fd = -1;
+	size_t size = sizeof(fd);
+	int rc = nn_getsockopt(socket, NN_SOL_SOCKET, option, &fd, &size);
+	assert(rc == 0);
+	(void)rc;
+	return fd;
+}
+
+static int refuse(char *why, size_t why_size, int error, const char *option, const char *address, const char *what)
+{
+	snprintf(why, why_size, "%s%s: %s", option, address, what);
+	return error;
+}
+
+static int watch(struct peer_net *n, int operation, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	return epoll_ctl(n->epoll_fd, operation, fd, &event) != 0 ? -errno : 0;
+}
+
+static int refuse_bind(const char *listen, int error, char *why, size_t why_size)
+{
+	const char *what = strerror(error);
+	if (error == EADDRINUSE)
+		what = "the port is in use by another program; stop it or choose another port";
+	else if (error == EADDRNOTAVAIL || error == ENODEV)
+		what = "this machine does not have that address";
+	else if (error == EACCES)
+		what = "binding this port is not permitted; choose one above 1023";
+	return refuse(why, why_size, -error, "listen=", listen, what);
+}
+
+static int open_listener(struct peer_net *n, const char *listen, char *why, size_t why_size)
+{
+	char url[PEER_URL_BYTES];
+
+	int rc = peer_address_bind_url(listen, url);
+	if (rc == -EINVAL)
+		return refuse(why, why_size, rc, "listen=", listen, "not an address of the form HOST:PORT (a name or an IPv4 address)");
+	if (rc != 0)
+		return refuse(why, why_size, rc, "listen=", listen, "the name has no IPv4 address");
+	n->socket = nn_socket(AF_SP, NN_PULL);
+	if (n->socket < 0)
+		return refuse(why, why_size, -errno, "listen=", listen, nn_strerror(errno));
+	set_option(n->socket, NN_SOL_SOCKET, NN_RCVBUF, BUFFER_BYTES);
+	set_option(n->socket, NN_SOL_SOCKET, NN_RCVMAXSIZE, 1 << 20);
+	set_option(n->socket, NN_TCP, NN_TCP_NODELAY, 1);
+	if (nn_bind(n->socket, url) < 0)
+		return refuse_bind(listen, errno, why, why_size);
+	rc = watch(n, EPOLL_CTL_ADD, get_fd(n->socket, NN_RCVFD));
+	return rc == 0 ? 0 : refuse(why, why_size, rc, "listen=", listen, strerror(-rc));
+}
+
+static int open_link(struct peer_net *n, const struct peer_member *m, char *why, size_t why_size)
+{
+	char url[PEER_URL_BYTES];
+	struct link *l = &n->links[n->links_count];
+
+	if (!peer_address_connect_url(m->address, url))
+		return refuse(why, why_size, -EINVAL, "member address ", m->address,
+			      "not of the form HOST:PORT (a name or an IPv4 address)");
+	l->id = m->id;
+	l->socket = nn_socket(AF_SP, NN_PUSH);
+	if (l->socket < 0)
+		return refuse(why, why_size, -errno, "member address ", m->address, nn_strerror(errno));
+	n->links_count++;
+	set_option(l->socket, NN_SOL_SOCKET, NN_SNDBUF, BUFFER_BYTES);
+	set_option(l->socket, NN_SOL_SOCKET, NN_RECONNECT_IVL, RECONNECT_MS);
+	set_option(l->socket, NN_SOL_SOCKET, NN_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
+	set_option(l->socket, NN_TCP, NN_TCP_NODELAY, 1);
+	if (nn_connect(l->socket, url) < 0)
+		return refuse(why, why_size, -errno, "member address ", m->address, nn_strerror(errno));
+	l->send_fd = get_fd(l->socket, NN_SNDFD);
+	return 0;
+}
+
+static int open_all(struct peer_net *n, const struct peer_config *config, char *why, size_t why_size)
+{
+	n->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (n->epoll_fd < 0)
+		return refuse(why, why_size, -errno, "listen=", config->listen, strerror(errno));
+	int rc = open_listener(n, config->listen, why, why_size);
+	for (uint32_t i = 0; rc == 0 && i < config->members_count; i++)
+		if (config->members[i].id != config->self)
+			rc = open_link(n, &config->members[i], why, why_size);
+	return rc;
+}
+
+int peer_net_open(const struct peer_config *config, struct peer_net **out, char *why, size_t why_size)
+{
+	assert(config->members_count <= MEMBERS_MAX);
+	struct peer_net *n = calloc(1, sizeof(*n));
+	if (!n)
+		abort();
+	n->links = calloc(MEMBERS_MAX, sizeof(*n->links));
+	if (!n->links)
+		abort();
+	n->cluster_id = config->cluster_id;
+	n->self = config->self;
+	n->epoch = config->epoch;
+	n->socket = n->epoll_fd = -1;
+	int rc = open_all(n, config, why, why_size);
+	if (rc != 0) {
+		peer_net_close(n);
+		return rc;
+	}
+	*out = n;
+	return 0;
+}
+
+/* Takes the first frame off the queue. */
+static struct queued backlog_shift(struct peer_net *n, struct link *l)
+{
+	struct queued q = l->backlog[l->backlog_first];
+
+	l->backlog_first = (l->backlog_first + 1) % BACKLOG_FRAMES_MAX;
+	l->backlog_count--;
+	l->backlog_bytes -= q.size;
+	if (l->backlog_count == 0) {
+		n->backlogs--;
+		watch(n, EPOLL_CTL_DEL, l->send_fd);
+	}
+	return q;
+}
+
+static void backlog_drop(struct peer_net *n, struct link *l)
+{
+	while (l->backlog_count > 0) {
+		nn_freemsg(backlog_shift(n, l).message);
+		count(&n->dropped);
+	}
+}
+
+static bool backlog_push(struct peer_net *n, struct link *l, struct queued q)
+{
+	if (l->backlog_count == BACKLOG_FRAMES_MAX || l->backlog_bytes + q.size > BACKLOG_BYTES_MAX)
+		return false;
+	if (l->backlog_count == 0) {
+		if (watch(n, EPOLL_CTL_ADD, l->send_fd) != 0)
+			return false;
+		n->backlogs++;
+	}
+	l->backlog[(l->backlog_first + l->backlog_count++) % BACKLOG_FRAMES_MAX] = q;
+	l->backlog_bytes += q.size;
+	return true;
+}
+
+/* On failure the message is still ours. */
+static bool try_send(struct peer_net *n, struct link *l, void *message)
+{
+	if (nn_send(l->socket, &message, NN_MSG, NN_DONTWAIT) < 0)
+		return false;
+	count(&n->sent);
+	return true;
+}
+
+static bool is_connected(const struct link *l)
+{
+	return nn_get_statistic(l->socket, NN_STAT_CURRENT_CONNECTIONS) > 0;
+}
+
+static void flush_backlog(struct peer_net *n, struct link *l)
+{
+	while (l->backlog_count > 0 && try_send(n, l, l->backlog[l->backlog_first].message))
+		backlog_shift(n, l);
+	/* A member that went away gets nothing stale when it comes back. */
+	if (l->backlog_count > 0 && !is_connected(l))
+		backlog_drop(n, l);
+}
+
+static void flush_backlogs(struct peer_net *n)
+{
+	for (uint32_t i = 0; n->backlogs > 0 && i < n->links_count; i++)
+		if (n->links[i].backlog_count > 0)
+			flush_backlog(n, &n->links[i]);
+}
+
+void peer_net_close(struct peer_net *n)
+{
+	if (!n)
+		return;
+	for (uint32_t i = 0; i < n->links_count; i++) {
+		backlog_drop(n, &n->links[i]);
+		nn_close(n->links[i].socket);
+	}
+	if (n->socket >= 0)
+		nn_close(n->socket);
+	if (n->epoll_fd >= 0)
+		close(n->epoll_fd);
+	free(n->links);
+	free(n);
+}
+
+int peer_net_fd(const struct peer_net *n)
+{
+	return n->epoll_fd;
+}
+
+static struct link *find_link(struct peer_net *n, uint64_t id)
+{
+	for (uint32_t i = 0; i < n->links_count; i++)
+		if (n->links[i].id == id)
+			return &n->links[i];
+	return NULL;
+}
+
+static struct queued build_frame(struct peer_net *n, struct link *l, enum peer_kind kind, struct span payload)
+{
+	struct peer_frame_head head = {
+		.kind = (uint8_t)kind,
+		.size = (uint32_t)payload.size,
+		.cluster_id = n->cluster_id,
+		.from = n->self,
+		.to = l->id,
+		.epoch = n->epoch,
+		.seq = ++l->seq,
+	};
+	struct queued q = {.size = PEER_FRAME_HEAD_BYTES + payload.size};
+	q.message = nn_allocmsg(q.size, 0);
+	if (!q.message)
+		abort();
+	if (payload.size > 0)
+		memcpy((uint8_t *)q.message + PEER_FRAME_HEAD_BYTES, payload.data, payload.size);
+	peer_frame_encode(&head, q.message);
+	return q;
+}
+
+int peer_net_send(struct peer_net *n, uint64_t to, enum peer_kind kind, struct span payload)
+{
+	struct link *l = find_link(n, to);
+	if (!l)
+		return -ENOENT;
+	if (payload.size > PEER_PAYLOAD_MAX)
+		return -EMSGSIZE;
+	struct queued q = build_frame(n, l, kind, payload);
+	if (l->backlog_count > 0)
+		flush_backlog(n, l);
+	if (l->backlog_count == 0 && try_send(n, l, q.message))
+		return 0;
+	if (is_connected(l) && backlog_push(n, l, q))
+		return 0;
+	nn_freemsg(q.message);
+	count(&n->dropped);
+	return -EAGAIN;
+}
+
+/* True when the frame is for us; otherwise it has been counted. */
+static bool is_for_us(struct peer_net *n, const uint8_t *message, size_t size, struct peer_frame_head *head)
+{
+	if (!peer_frame_decode(message, size, head)) {
+		count(&n->malformed);
+		return false;
+	}
+	struct link *l = find_link(n, head->from);
+	if (head->cluster_id != n->cluster_id || head->to != n->self || !l) {
+		count(&n->foreign);
+		return false;
+	}
+	if (head->epoch < l->epoch) {
+		count(&n->stale);
+		return false;
+	}
+	l->epoch = head->epoch;
+	count(&n->received);
+	return true;
+}
+
+int peer_net_receive(struct peer_net *n, struct peer_frame *out)
+{
+	struct peer_frame_head head;
+
+	flush_backlogs(n);
+	/* Whoever floods us with rubbish does not keep the caller: the descriptor stays readable. */
+	for (int i = 0; i < BAD_FRAMES_A_CALL; i++) {
+		void *message = NULL;
+		int size = nn_recv(n->socket, &message, NN_MSG, NN_DONTWAIT);
+		if (size < 0)
+			return 0;
+		if (!is_for_us(n, message, (size_t)size, &head)) {
+			nn_freemsg(message);
+			continue;
+		}
+		*out = (struct peer_frame){
+			.from = head.from,
+			.epoch = head.epoch,
+			.kind = head.kind,
+			.payload = {(uint8_t *)message + PEER_FRAME_HEAD_BYTES, head.size},
+			.memory = message,
+		};
+		return 1;
+	}
+	return 0;
+}
+
+void peer_frame_done(struct peer_frame *f)
+{
+	nn_freemsg(f->memory);
+	f->memory = NULL;
+}
+
+void peer_net_stats(const struct peer_net *n, struct peer_stats *out)
+{
+	out->sent = atomic_load_explicit(&n->sent, memory_order_relaxed);
+	out->received = atomic_load_explicit(&n->received, memory_order_relaxed);
+	out->dropped = atomic_load_explicit(&n->dropped, memory_order_relaxed);
+	out->foreign = atomic_load_explicit(&n->foreign, memory_order_relaxed);
+	out->malformed = atomic_load_explicit(&n->malformed, memory_order_relaxed);
+	out->stale = atomic_load_explicit(&n->stale, memory_order_relaxed);
+}

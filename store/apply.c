@@ -1,0 +1,176 @@
+#include "store/apply.h"
+#include "store/apply_commands.h"
+#include "store/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct apply {
+	struct mvcc *m;
+	struct sessions sessions;
+	struct plan plan;
+	struct writer session_bytes;
+};
+
+static int (*const commands[])(struct plan *p, const struct command *c) = {
+	[COMMAND_WRITE] = apply_write,       [COMMAND_MKDIR] = apply_mkdir,
+	[COMMAND_RMDIR] = apply_rmdir,       [COMMAND_UNLINK] = apply_unlink,
+	[COMMAND_RENAME] = apply_rename,     [COMMAND_SYMLINK] = apply_symlink,
+	[COMMAND_MKNOD] = apply_mknod,       [COMMAND_SETATTR] = apply_setattr,
+	[COMMAND_SETXATTR] = apply_setxattr, [COMMAND_REMOVEXATTR] = apply_removexattr,
+	[COMMAND_PUT] = apply_put,           [COMMAND_DELETE] = apply_delete,
+	[COMMAND_LOAD] = apply_load,
+};
+
+int apply_open(struct mvcc *m, struct apply **out)
+{
+	struct apply *a = calloc(1, sizeof(*a));
+	if (!a)
+		abort();
+	a->m = a->plan.m = m;
+	int err = sessions_load(&a->sessions, m);
+	if (err < 0) {
+		apply_close(a);
+		return err;
+	}
+	*out = a;
+	return 0;
+}
+
+void apply_close(struct apply *a)
+{
+	if (!a)
+		return;
+	plan_free(&a->plan);
+	sessions_done(&a->sessions);
+	writer_free(&a->session_bytes);
+	free(a);
+}
+
+/* One decoded command on its way through. */
+struct step {
+	struct apply *a;
+	const struct command *c;
+	struct session *session;
+	bool fresh;
+	bool moved; /* the session's floor or epoch did */
+	int error;
+};
+
+/* A stage below the floor would never be dropped; one beyond the window belongs to no operation. */
+static int check_stage(const struct session *s, const struct command *c)
+{
+	return c->stage < s->floor || c->stage - s->floor >= COMMAND_WINDOW ? -EINVAL : 0;
+}
+
+static void step_plan(struct step *s)
+{
+	struct plan *p = &s->a->plan;
+	int64_t after_last = mvcc_last_time(s->a->m) + 1;
+	s->session = sessions_of(&s->a->sessions, s->c->id.origin);
+	s->fresh = session_admit(s->session, &s->c->id, &s->moved);
+	if (!s->fresh)
+		return;
+	p->time_ns = s->c->time_ns > after_last ? s->c->time_ns : after_last;
+	s->error = s->c->type == COMMAND_STAGE ? check_stage(s->session, s->c) : commands[s->c->type](p, s->c);
+}
+
+static void keep_stage(struct step *s)
+{
+	const struct stage_id id = {s->c->id.origin, s->c->id.epoch, s->c->stage};
+	mvcc_stage_put(s->a->m, &id, s->c->stage_chunk, s->c->value);
+	s->session->stages = true;
+	if (s->session->stages_end <= id.number)
+		s->session->stages_end = id.number + 1;
+}
+
+/* Drops the stages of operations that are over. */
+static void drop_stages(struct step *s)
+{
+	struct session *session = s->session;
+	const struct stage_id below = {session->origin, session->epoch, session->floor};
+	mvcc_stage_drop(s->a->m, &below);
+	session->stages = session->floor < session->stages_end;
+}
+
+static void step_commit(struct step *s)
+{
+	struct apply *a = s->a;
+	struct session *session = s->session;
+	if (s->fresh && s->error == 0) {
+		plan_commit(&a->plan);
+		if (s->c->type == COMMAND_STAGE)
+			keep_stage(s);
+	}
+	if (s->moved && session->stages)
+		drop_stages(s);
+	if (s->fresh || s->moved) {
+		writer_clear(&a->session_bytes);
+		session_encode(session, &a->session_bytes);
+		mvcc_put_meta(a->m, (struct span){session->name, strlen(session->name)},
+			      (struct span){a->session_bytes.data, a->session_bytes.size});
+	}
+}
+
+static void stop(struct apply_outcome *out)
+{
+	out->stopped = true;
+	out->result = (struct command_result){.error = -EIO};
+}
+
+static void fill(const struct step *s, struct apply_outcome *out)
+{
+	const struct plan *p = &s->a->plan;
+	out->fresh = s->fresh;
+	out->id = s->c->id;
+	out->type = s->c->type;
+	out->result.error = s->error;
+	if (!s->fresh || s->error < 0)
+		return;
+	out->result.count = p->done;
+	if (p->target) {
+		out->result.attr = p->target->record;
+		out->result.attr.key = out->result.attr.xattrs = out->result.attr.data = (struct span){NULL, 0};
+		out->result.attr.memory = NULL;
+	}
+}
+
+/* Checks the command, then applies it; false if the disk failed before anything was put. */
+static bool step_run(struct step *s, uint64_t index, uint64_t term, struct apply_outcome *out)
+{
+	struct plan *p = &s->a->plan;
+	p->term = term;
+	step_plan(s);
+	if (p->broken)
+		return false;
+	mvcc_begin(s->a->m, index, term);
+	bool changes = s->fresh && s->error == 0 && !plan_is_empty(p);
+	step_commit(s);
+	uint64_t revision = mvcc_end(s->a->m, changes ? p->time_ns : mvcc_last_time(s->a->m));
+	fill(s, out);
+	out->result.revision = revision;
+	return true;
+}
+
+/* An entry that changes nothing. */
+static void pass(struct apply *a, uint64_t index, uint64_t term, struct apply_outcome *out)
+{
+	mvcc_begin(a->m, index, term);
+	out->result.revision = mvcc_end(a->m, mvcc_last_time(a->m));
+}
+
+void apply_entry(struct apply *a, uint64_t index, uint64_t term, struct span command, struct apply_outcome *out)
+{
+	struct command c = {0};
+	struct step s = {.a = a, .c = &c};
+	int err = command.size > 0 ? command_decode(command, &c) : 0;
+	*out = (struct apply_outcome){.type = c.type, .result.error = err};
+	out->fresh = command.size > 0 && command_peek_id(command, &out->id) == 0;
+	if (!a->plan.broken && c.type == 0)
+		pass(a, index, term, out);
+	else if (a->plan.broken || !step_run(&s, index, term, out))
+		stop(out);
+	plan_reset(&a->plan);
+	command_done(&c);
+}

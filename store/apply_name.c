@@ -1,0 +1,149 @@
+/* apply_name.c: names that come and go. */
+#include "store/apply_commands.h"
+
+#include <errno.h>
+
+/* Makes a key that must not exist yet. */
+static int make(struct plan *p, const struct command *c, uint32_t mode)
+{
+	struct change *at;
+	struct change *parent;
+	int err = plan_at(p, c->key, &at);
+	if (err < 0)
+		return err;
+	if (at->live)
+		return -EEXIST;
+	if ((err = plan_parent(p, c->key, &parent)) < 0)
+		return err;
+	plan_create(p, c, parent, at, mode);
+	p->target = at;
+	return 0;
+}
+
+int apply_mkdir(struct plan *p, const struct command *c)
+{
+	return make(p, c, S_IFDIR | (c->mode & 07777));
+}
+
+int apply_symlink(struct plan *p, const struct command *c)
+{
+	int err = make(p, c, S_IFLNK | 0777);
+	if (err < 0)
+		return err;
+	p->target->record.data = c->key2;
+	p->target->record.size = c->key2.size;
+	return 0;
+}
+
+int apply_mknod(struct plan *p, const struct command *c)
+{
+	uint32_t type = (c->mode & S_IFMT) ? c->mode & S_IFMT : S_IFREG;
+	bool device = type == S_IFCHR || type == S_IFBLK;
+	if (type == S_IFDIR)
+		return -EPERM;
+	if (!device && type != S_IFREG && type != S_IFIFO && type != S_IFSOCK)
+		return -EINVAL;
+	int err = make(p, c, type | (c->mode & 07777));
+	if (err < 0)
+		return err;
+	p->target->record.rdev = device ? c->rdev : 0;
+	return 0;
+}
+
+/* The live key of the command, and its parent. */
+static int existing(struct plan *p, const struct command *c, struct change **at, struct change **parent)
+{
+	int err = plan_at(p, c->key, at);
+	if (err < 0)
+		return err;
+	return (*at)->live ? plan_parent(p, c->key, parent) : plan_absent(p, c->key);
+}
+
+int apply_rmdir(struct plan *p, const struct command *c)
+{
+	struct change *at;
+	struct change *parent;
+	int err = existing(p, c, &at, &parent);
+	if (err < 0)
+		return err;
+	if (!change_is_dir(at))
+		return -ENOTDIR;
+	if (mvcc_has_children(p->m, c->key))
+		return -ENOTEMPTY;
+	plan_delete(parent, at);
+	return 0;
+}
+
+int apply_unlink(struct plan *p, const struct command *c)
+{
+	struct change *at;
+	struct change *parent;
+	int err = existing(p, c, &at, &parent);
+	if (err < 0)
+		return err;
+	if (change_is_dir(at))
+		return -EISDIR;
+	plan_delete(parent, at);
+	return 0;
+}
+
+struct doomed {
+	struct plan *p;
+	size_t parent_size; /* of the keys' deepest directory that survives */
+	int32_t dirs;       /* deleted from it */
+};
+
+static int doom(void *ctx, const struct record *r)
+{
+	struct doomed *d = ctx;
+	writer_bytes(&d->p->doomed, r->key.data, r->key.size);
+	d->p->done++;
+	if (S_ISDIR(r->mode) && key_parent(r->key).size == d->parent_size)
+		d->dirs++;
+	return 0;
+}
+
+/* The first key after all that begin with `prefix`, in `end` (as large); empty if there is none. */
+static struct span after_prefix(struct span prefix, uint8_t *end)
+{
+	const uint8_t *from = prefix.data;
+	size_t size = prefix.size;
+	while (size > 0 && from[size - 1] == 0xff)
+		size--;
+	for (size_t i = 0; i < size; i++)
+		end[i] = from[i];
+	if (size > 0)
+		end[size - 1]++;
+	return (struct span){end, size};
+}
+
+/* What begins with a prefix are whole subtrees, and all of them hang in one directory. */
+static int delete_prefix(struct plan *p, const struct command *c)
+{
+	uint8_t end[MVCC_KEY_MAX];
+	struct doomed d = {.p = p, .parent_size = key_parent(c->key).size};
+	int err = plan_checked(p, mvcc_range(p->m, c->key, after_prefix(c->key, end), 0, 0, doom, &d));
+	if (err < 0 || p->done == 0)
+		return err;
+	struct change *parent;
+	if ((err = plan_at(p, key_parent(c->key), &parent)) < 0)
+		return err;
+	plan_touch(parent, -d.dirs);
+	return 0;
+}
+
+int apply_delete(struct plan *p, const struct command *c)
+{
+	struct change *at;
+	struct change *parent;
+	if (c->prefix)
+		return delete_prefix(p, c);
+	int err = existing(p, c, &at, &parent);
+	if (err < 0)
+		return err;
+	if (change_is_dir(at) && mvcc_has_children(p->m, c->key))
+		return -ENOTEMPTY;
+	plan_delete(parent, at);
+	p->done = 1;
+	return 0;
+}

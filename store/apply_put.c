@@ -1,0 +1,53 @@
+/* apply_put.c: whole files by key, one or many in one revision. */
+#include "store/apply_commands.h"
+#include "store/apply_content.h"
+
+#include <errno.h>
+
+/* The key gets this content; a key that was not there is made, with the directories above it. */
+static int put(struct plan *p, const struct command *c, struct span key, struct span value)
+{
+	struct change *at;
+	struct change *parent;
+	bool changed;
+	int err = plan_at(p, key, &at);
+	if (err < 0)
+		return err;
+	bool first = at->action == CHANGE_NONE;
+	if (!at->live) {
+		if ((err = plan_make_parent(p, c, key, &parent)) < 0)
+			return err;
+		plan_create(p, c, parent, at, S_IFREG | 0644);
+	}
+	const struct command_range range = {.offset = 0, .data = value};
+	const struct edit e = {.truncate_to = 0, .ranges = &range, .count = 1};
+	if ((err = regular_only(&at->record)) < 0 || (err = content_edit(p, at, &e, &changed)) < 0)
+		return err;
+	plan_update(p, at);
+	content_changed(p, c, &at->record);
+	p->target = at;
+	p->done += first;
+	return 0;
+}
+
+int apply_put(struct plan *p, const struct command *c)
+{
+	if (!(c->write_flags & WRITE_STAGED))
+		return put(p, c, c->key, c->value);
+	int err = staged_join(p, c);
+	return err < 0 ? err : put(p, c, c->key, (struct span){p->staged.data, p->staged.size});
+}
+
+int apply_load(struct plan *p, const struct command *c)
+{
+	struct reader pairs = reader_over(c->value.data, c->value.size);
+	while (reader_left(&pairs) > 0) {
+		struct span key = reader_bytes(&pairs, MVCC_KEY_MAX);
+		struct span value = reader_bytes(&pairs, UINT32_MAX);
+		int err = put(p, c, key, value);
+		if (err < 0)
+			return err;
+	}
+	p->target = NULL;
+	return 0;
+}

@@ -1,0 +1,371 @@
+#include "store/client/endpoint.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/client/address.h"
+#include "store/client/handler.h"
+#include "store/client/listener.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LISTENERS_MAX 2
+#define RECEIVE_BATCH 64
+#define POLL_MS 1000
+
+/* A request that waits for the store. */
+struct waiting {
+	struct store_op op; /* first: done() gets back to the rest */
+	struct endpoint *endpoint;
+	struct listener *listener;
+	struct listener_route route;
+	struct request request;
+	void *body; /* what the request's spans lie in */
+	struct hook_call call;
+	bool completed;
+	struct waiting *next_completed;
+	struct waiting *prev;
+	struct waiting *next;
+};
+
+struct endpoint {
+	struct store *store;
+	struct listener listeners[LISTENERS_MAX];
+	unsigned listeners_count;
+	int dir_fd; /* keeps the local socket's path short; -1 if it is */
+	char socket_path[ADDRESS_URL_MAX];
+	int wake_fd;
+	pthread_t thread;
+	struct hooks hooks;
+	struct hook_limit limit;
+	struct hook_counters counters;
+	struct answer answer; /* the one in the making, and its head's bytes */
+	struct writer head;
+	struct waiting *waiting; /* all of them; the thread's own, but cancelled under the lock */
+	pthread_mutex_t lock;    /* guards what follows, and `completed` above */
+	struct waiting *first_completed;
+	struct waiting **last_completed;
+	bool stopping;
+};
+
+static void wake(struct endpoint *e)
+{
+	uint64_t one = 1;
+	/* It cannot fail but by overflow, and then it is readable already. */
+	(void)!write(e->wake_fd, &one, sizeof(one));
+}
+
+/* Of the store's threads: note it, and no more. */
+static void on_done(struct store_op *op)
+{
+	struct waiting *w = (struct waiting *)op;
+	struct endpoint *e = w->endpoint;
+
+	pthread_mutex_lock(&e->lock);
+	bool first = !e->first_completed;
+	w->completed = true;
+	w->next_completed = NULL;
+	*e->last_completed = w;
+	e->last_completed = &w->next_completed;
+	/* With the lock held: once it is let go, the endpoint may be gone. */
+	if (first)
+		wake(e);
+	pthread_mutex_unlock(&e->lock);
+}
+
+static void reply(struct endpoint *e, struct listener *l, const struct listener_route *route, struct hook_call *call)
+{
+	struct answer *a = &e->answer;
+
+	a->head.type = call->type;
+	writer_clear(&e->head);
+	response_encode_head(&e->head, &a->head);
+	listener_reply(l, route, (struct span){e->head.data, e->head.size}, (struct span){a->kvs.data, a->kvs.size});
+	call->error = a->head.error;
+	call->response_bytes = e->head.size + a->kvs.size;
+	call->ended_ns = clock_mono_ns();
+	hooks_after(&e->hooks, call);
+	/* One large answer must not keep its memory for ever. */
+	if (a->kvs.capacity > 2 * PROTOCOL_PAGE_BYTES)
+		writer_free(&a->kvs);
+}
+
+static struct waiting *waiting_add(struct endpoint *e, const struct waiting *from)
+{
+	struct waiting *w = malloc(sizeof(*w));
+
+	if (!w)
+		abort();
+	*w = *from;
+	w->op.done = on_done;
+	w->endpoint = e;
+	w->prev = NULL;
+	w->next = e->waiting;
+	if (w->next)
+		w->next->prev = w;
+	e->waiting = w;
+	return w;
+}
+
+static void waiting_remove(struct endpoint *e, struct waiting *w)
+{
+	if (w->prev)
+		w->prev->next = w->next;
+	else
+		e->waiting = w->next;
+	if (w->next)
+		w->next->prev = w->prev;
+	listener_message_free(w->body);
+	free(w);
+}
+
+/* Gives the request to the store. False: it was refused, with the answer made. */
+static bool submit(struct endpoint *e, struct waiting *asked)
+{
+	struct command c;
+
+	if (handler_needs_barrier(&asked->request)) {
+		store_barrier(e->store, &waiting_add(e, asked)->op);
+		return true;
+	}
+	if (handler_command(e->store, &asked->request, &c, &e->answer))
+		return false;
+	struct waiting *w = waiting_add(e, asked);
+	store_submit(e->store, &c, &w->op);
+	return true;
+}
+
+/* True if the body now belongs to a waiting request. */
+static bool handle(struct endpoint *e, struct waiting *asked, bool stopping)
+{
+	struct hook_call *call = &asked->call;
+	int malformed = request_decode((struct span){asked->body, call->request_bytes}, &asked->request);
+
+	call->type = malformed ? 0 : asked->request.type;
+	int rc = hooks_before(&e->hooks, call);
+	if (rc == 0 && stopping)
+		rc = -EBUSY;
+	answer_clear(&e->answer);
+	if (rc)
+		answer_refuse(&e->answer, rc, stopping ? "the node is stopping" : "the node is busy: try again");
+	else if (malformed)
+		answer_refuse(&e->answer, malformed, "malformed request, or one of another version of tallyfs");
+	else if (handler_needs_barrier(&asked->request) || request_writes(asked->request.type)) {
+		if (submit(e, asked))
+			return true;
+	} else {
+		handler_read(e->store, &asked->request, &e->answer);
+	}
+	reply(e, asked->listener, &asked->route, call);
+	return false;
+}
+
+static void receive(struct endpoint *e, struct listener *l, bool stopping)
+{
+	for (int i = 0; i < RECEIVE_BATCH; i++) {
+		struct waiting asked = {.listener = l};
+		size_t size = 0;
+		if (listener_receive(l, &asked.route, &asked.body, &size) != 1)
+			return;
+		asked.call.request_bytes = size;
+		asked.call.began_ns = clock_mono_ns();
+		if (!handle(e, &asked, stopping))
+			listener_message_free(asked.body);
+	}
+}
+
+static void answer_completed(struct endpoint *e)
+{
+	uint64_t count;
+
+	(void)!read(e->wake_fd, &count, sizeof(count));
+	pthread_mutex_lock(&e->lock);
+	struct waiting *w = e->first_completed;
+	e->first_completed = NULL;
+	e->last_completed = &e->first_completed;
+	pthread_mutex_unlock(&e->lock);
+	while (w) {
+		struct waiting *next = w->next_completed;
+		int error = w->op.result.error == -EINTR ? -ESHUTDOWN : w->op.result.error;
+		if (request_writes(w->request.type))
+			handler_written(&w->request, &w->op.result, &e->answer);
+		else if (error)
+			handler_unreadable(e->store, &w->request, error, &e->answer);
+		else
+			handler_read(e->store, &w->request, &e->answer);
+		reply(e, w->listener, &w->route, &w->call);
+		waiting_remove(e, w);
+		w = next;
+	}
+}
+
+static void cancel_all(struct endpoint *e)
+{
+	pthread_mutex_lock(&e->lock);
+	for (struct waiting *w = e->waiting; w; w = w->next) {
+		if (!w->completed)
+			store_cancel(e->store, &w->op);
+	}
+	pthread_mutex_unlock(&e->lock);
+}
+
+static bool is_stopping(struct endpoint *e)
+{
+	pthread_mutex_lock(&e->lock);
+	bool stopping = e->stopping;
+	pthread_mutex_unlock(&e->lock);
+	return stopping;
+}
+
+static void *endpoint_run(void *ctx)
+{
+	struct endpoint *e = ctx;
+	bool stopping = false;
+
+	while (!stopping || e->waiting) {
+		struct pollfd fds[1 + LISTENERS_MAX] = {{.fd = e->wake_fd, .events = POLLIN}};
+		for (unsigned i = 0; i < e->listeners_count; i++)
+			fds[1 + i] = (struct pollfd){.fd = e->listeners[i].receive_fd, .events = POLLIN};
+		if (poll(fds, 1 + e->listeners_count, POLL_MS) < 0)
+			continue;
+		if (!stopping && is_stopping(e)) {
+			stopping = true;
+			cancel_all(e);
+		}
+		if (fds[0].revents)
+			answer_completed(e);
+		for (unsigned i = 0; i < e->listeners_count; i++) {
+			if (fds[1 + i].revents)
+				receive(e, &e->listeners[i], stopping);
+		}
+	}
+	return NULL;
+}
+
+static int bind_local(struct endpoint *e, const char *data_dir, char *why, size_t why_size)
+{
+	char url[ADDRESS_URL_MAX];
+
+	int rc = address_ipc_url(data_dir, url, &e->dir_fd);
+	if (rc == 0) {
+		snprintf(e->socket_path, sizeof(e->socket_path), "%s", url + strlen("ipc://"));
+		if (unlink(e->socket_path) < 0 && errno != ENOENT)
+			rc = -errno;
+	}
+	if (rc == 0)
+		rc = listener_open(url, &e->listeners[e->listeners_count]);
+	if (rc == 0) {
+		e->listeners_count++;
+		if (chmod(e->socket_path, 0600) < 0)
+			rc = -errno;
+	}
+	if (rc)
+		snprintf(why, why_size, "cannot listen on %s/ctl: %s", data_dir, strerror(-rc));
+	return rc;
+}
+
+static int bind_tcp(struct endpoint *e, const char *address, char *why, size_t why_size)
+{
+	char url[ADDRESS_URL_MAX];
+
+	int rc = address_tcp_url(address, true, url);
+	if (rc == -EINVAL) {
+		snprintf(why, why_size, "client=%s: not HOST:PORT", address);
+		return rc;
+	}
+	if (rc == 0)
+		rc = listener_open(url, &e->listeners[e->listeners_count]);
+	if (rc == 0) {
+		e->listeners_count++;
+		return 0;
+	}
+	const char *reason = rc == -EADDRINUSE ? "the port is in use" : strerror(-rc);
+	snprintf(why, why_size, "client=%s: cannot listen: %s", address, reason);
+	return rc;
+}
+
+static void endpoint_free(struct endpoint *e)
+{
+	for (unsigned i = 0; i < e->listeners_count; i++)
+		listener_close(&e->listeners[i]);
+	if (e->socket_path[0])
+		unlink(e->socket_path);
+	/* After the listeners: nanomsg removes the socket through it. */
+	if (e->dir_fd >= 0)
+		close(e->dir_fd);
+	if (e->wake_fd >= 0)
+		close(e->wake_fd);
+	answer_free(&e->answer);
+	writer_free(&e->head);
+	pthread_mutex_destroy(&e->lock);
+	free(e);
+}
+
+static struct endpoint *endpoint_new(struct store *s)
+{
+	struct endpoint *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		abort();
+	e->store = s;
+	e->dir_fd = -1;
+	e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	e->last_completed = &e->first_completed;
+	pthread_mutex_init(&e->lock, NULL);
+	e->limit = (struct hook_limit){.in_flight_max = ENDPOINT_IN_FLIGHT_MAX, .bytes_max = ENDPOINT_IN_FLIGHT_BYTES_MAX};
+	/* Count and trace go around limit, so that they see what it refuses. */
+	hooks_add(&e->hooks, hook_count(&e->counters));
+	hooks_add(&e->hooks, hook_trace());
+	hooks_add(&e->hooks, hook_limit(&e->limit));
+	return e;
+}
+
+int endpoint_start(struct store *s, const char *data_dir, const char *client_address, struct endpoint **out, char *why, size_t why_size)
+{
+	struct endpoint *e = endpoint_new(s);
+	int rc = e->wake_fd < 0 ? -EMFILE : 0;
+
+	if (rc)
+		snprintf(why, why_size, "cannot serve clients: %s", strerror(-rc));
+	else
+		rc = bind_local(e, data_dir, why, why_size);
+	if (rc == 0 && client_address)
+		rc = bind_tcp(e, client_address, why, why_size);
+	if (rc == 0) {
+		rc = -pthread_create(&e->thread, NULL, endpoint_run, e);
+		if (rc)
+			snprintf(why, why_size, "cannot serve clients: %s", strerror(-rc));
+	}
+	if (rc) {
+		endpoint_free(e);
+		return rc;
+	}
+	*out = e;
+	return 0;
+}
+
+void endpoint_stop(struct endpoint *e)
+{
+	if (!e)
+		return;
+	pthread_mutex_lock(&e->lock);
+	e->stopping = true;
+	wake(e);
+	pthread_mutex_unlock(&e->lock);
+	pthread_join(e->thread, NULL);
+	endpoint_free(e);
+}
+
+const struct hook_counters *endpoint_counters(const struct endpoint *e)
+{
+	return &e->counters;
+}

@@ -1,0 +1,32 @@
+/* handler.h: requests into answers, from this node's applied state, and requests into commands. Knows nothing of sockets. */
+#ifndef TALLY_STORE_CLIENT_HANDLER_H
+#define TALLY_STORE_CLIENT_HANDLER_H
+
+#include "store/client/protocol.h"
+#include "store/store.h"
+
+/* An answer in the making. A zeroed one is empty; answer_clear keeps its memory. */
+struct answer {
+	struct response head; /* its spans lie in text and next below */
+	struct writer kvs;
+	struct writer text;
+	char next[PROTOCOL_KEY_MAX];
+};
+
+void answer_clear(struct answer *a);
+void answer_free(struct answer *a);
+/* Makes it an error with one line of text, and nothing else. */
+void answer_refuse(struct answer *a, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Does it have to pass a read barrier before handler_read? */
+bool handler_needs_barrier(const struct request *r);
+/* GET, HISTORY, STATUS, HEALTH. Bounded work: one page. */
+void handler_read(struct store *s, const struct request *r, struct answer *out);
+/* PUT, DELETE, LOAD: the command, its spans borrowed from `r`. Or a negative errno, the answer saying why. */
+int handler_command(struct store *s, const struct request *r, struct command *c, struct answer *out);
+/* The answer to a write that the store is done with. */
+void handler_written(const struct request *r, const struct command_result *result, struct answer *out);
+/* The answer to a read whose barrier failed. */
+void handler_unreadable(struct store *s, const struct request *r, int error, struct answer *out);
+
+#endif

@@ -1,0 +1,90 @@
+/* backend.h: LMDB, and everything that knows about it.
+ *
+ * Databases (integers in keys are big-endian, so that LMDB's byte order is theirs):
+ *	records  main u64, sub u32                          -> encoded record, then u32 CRC32C of it
+ *	blocks   ino u64, block u32, main u64, u32 CRC32C   -> content; empty: a hole
+ *	metas    's' and "state"                            -> struct state
+ *	         'u' and a name                             -> value
+ *	stages   origin u64, epoch u64, number u64, chunk u32 -> chunk
+ *
+ * Reads run in a read transaction from a pool; what they return lies in LMDB's map and is good until the transaction ends.
+ * One thread writes. Errors are negative errnos, mapped from LMDB's in backend_errno alone. */
+#ifndef TALLY_STORE_MVCC_BACKEND_H
+#define TALLY_STORE_MVCC_BACKEND_H
+
+#include "store/mvcc/buffer.h"
+#include "store/mvcc/record.h"
+#include "store/mvcc/state.h"
+
+#include <lmdb.h>
+#include <pthread.h>
+
+#define BACKEND_READERS_MAX 256
+#define BACKEND_META_NAME_MAX 500u
+
+struct backend {
+	MDB_env *env;
+	MDB_dbi records;
+	MDB_dbi blocks;
+	MDB_dbi metas;
+	MDB_dbi stages;
+	bool no_sync;
+	pthread_mutex_t pool_lock;
+	pthread_cond_t pool_returned;
+	MDB_txn *pool[BACKEND_READERS_MAX]; /* reset, ready to be renewed */
+	size_t pool_count;
+	size_t readers_count; /* in the pool or in use */
+};
+
+struct backend_config {
+	const char *dir;
+	uint64_t map_bytes;
+	uint64_t cluster_id;
+	bool no_sync;
+};
+
+/* Opens what is there, which is checked before anything is written, or makes a store with `fresh` as its state and `first` in it. */
+int backend_open(struct backend *b, const struct backend_config *config, const struct state *fresh, const struct buffer *first,
+		 struct state *out, char *why, size_t why_size);
+/* A backend whose open failed, too. No transaction may be in use. */
+void backend_close(struct backend *b);
+
+/* All of it or nothing. */
+int backend_commit(struct backend *b, const struct buffer *changes, const struct state *state);
+/* After this the last commit, and not only the one before it, would survive a power cut. */
+int backend_sync(struct backend *b);
+uint64_t backend_used_bytes(struct backend *b);
+
+/* Waits for another reader to end when there are too many. */
+int backend_begin(struct backend *b, MDB_txn **out);
+void backend_end(struct backend *b, MDB_txn *txn);
+
+/* -ENOENT, or -EIO if it fails its checksum. */
+int backend_find_record(struct backend *b, MDB_txn *txn, struct rev rev, struct span *out);
+/* The newest with a revision of at most id->main. */
+int backend_find_block(struct backend *b, MDB_txn *txn, const struct block_id *id, struct span *out);
+int backend_find_meta(struct backend *b, MDB_txn *txn, struct span name, struct span *out);
+int backend_find_stage(struct backend *b, MDB_txn *txn, const struct stage_id *id, uint32_t chunk, struct span *out);
+int backend_each_record(struct backend *b, int (*fn)(void *ctx, struct rev rev, struct span bytes), void *ctx);
+int backend_each_meta(struct backend *b, MDB_txn *txn, int (*fn)(void *ctx, struct span name, struct span value), void *ctx);
+int backend_each_stage(struct backend *b, void (*fn)(void *ctx, const struct stage_id *id, uint32_t chunk), void *ctx);
+
+int backend_errno(int rc);
+
+/* --- for the files of the backend --- */
+
+/* Puts all of it into a write transaction. Returns LMDB's code. */
+int backend_write(struct backend *b, MDB_txn *txn, const struct buffer *changes, const struct state *state);
+
+#define RECORD_KEY_BYTES 12u
+#define BLOCK_KEY_BYTES 24u /* the last 4 are the CRC */
+#define STAGE_KEY_BYTES 28u
+#define META_STATE "sstate"
+
+void backend_record_key(uint8_t *key, struct rev rev);
+void backend_block_key(uint8_t *key, const struct block_id *id, uint32_t crc);
+void backend_stage_key(uint8_t *key, const struct stage_id *id, uint32_t chunk);
+uint64_t backend_key_u64(const uint8_t *p);
+uint32_t backend_key_u32(const uint8_t *p);
+
+#endif

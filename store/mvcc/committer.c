@@ -1,0 +1,192 @@
+/* The backend thread: takes the active generation of the buffer, commits it, drops it. It sleeps while there is nothing to commit. */
+#include "base/clock.h"
+#include "store/mvcc/inside.h"
+
+#include <errno.h>
+
+#define COMMIT_LAZY_MS 1000
+
+static void timed_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until_ns)
+{
+	struct timespec ts = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
+	pthread_cond_timedwait(cond, lock, &ts);
+}
+
+/* Is there something to do now? With the mutex. */
+static bool due(struct mvcc *m, int urgency)
+{
+	struct committer *c = &m->committer;
+	if (c->flush_wanted != c->flush_done)
+		return true;
+	if (urgency == COMMIT_IDLE || atomic_load(&m->error))
+		return false;
+	return urgency == COMMIT_NOW || clock_mono_ns() >= c->deadline_ns;
+}
+
+/* Waits for work; false: stop. */
+static bool await(struct mvcc *m, uint64_t *flush)
+{
+	struct committer *c = &m->committer;
+	pthread_mutex_lock(&c->lock);
+	while (!c->stop) {
+		int urgency = atomic_load(&c->urgency);
+		if (due(m, urgency))
+			break;
+		if (urgency == COMMIT_IDLE || atomic_load(&m->error))
+			pthread_cond_wait(&c->wake, &c->lock);
+		else
+			timed_wait(&c->wake, &c->lock, c->deadline_ns);
+	}
+	atomic_store(&c->urgency, COMMIT_IDLE);
+	*flush = c->flush_wanted;
+	bool stop = c->stop;
+	pthread_mutex_unlock(&c->lock);
+	return !stop;
+}
+
+/* Makes the active generation the one to be committed. False: nothing is in it. */
+static bool take(struct mvcc *m, struct state *state)
+{
+	pthread_rwlock_wrlock(&m->lock);
+	bool some = m->active->commands > 0;
+	if (some) {
+		m->committing = m->active;
+		m->active = m->active == &m->generations[0] ? &m->generations[1] : &m->generations[0];
+		*state = m->state;
+	}
+	pthread_rwlock_unlock(&m->lock);
+	return some;
+}
+
+static void drop(struct mvcc *m)
+{
+	pthread_rwlock_wrlock(&m->lock);
+	struct buffer old = *m->committing;
+	*m->committing = (struct buffer){0};
+	m->committing = NULL;
+	pthread_rwlock_unlock(&m->lock);
+	buffer_free(&old);
+}
+
+/* LMDB runs without syncing its meta page, so a power cut may undo the last commit, but not the one before it. */
+static int commit(struct mvcc *m)
+{
+	struct state state;
+	if (!take(m, &state))
+		return 0;
+	int error = backend_commit(&m->backend, m->committing, &state);
+	if (error)
+		return error;
+	drop(m);
+	atomic_fetch_add(&m->commits, 1);
+	atomic_store(&m->durable, m->committer.committed);
+	m->committer.committed = state.applied;
+	return 0;
+}
+
+static int sync_all(struct mvcc *m)
+{
+	int error = backend_sync(&m->backend);
+	if (!error)
+		atomic_store(&m->durable, m->committer.committed);
+	return error;
+}
+
+/* Once something failed, nothing is tried again: what LMDB then holds on disk is not known. */
+static void cycle(struct mvcc *m, uint64_t flush)
+{
+	struct committer *c = &m->committer;
+	int error = atomic_load(&m->error);
+	if (!error)
+		error = commit(m);
+	if (!error && flush != c->flush_done)
+		error = sync_all(m);
+	atomic_store(&m->error, error);
+	pthread_mutex_lock(&c->lock);
+	c->cycles++;
+	c->flush_done = flush;
+	pthread_cond_broadcast(&c->done);
+	pthread_mutex_unlock(&c->lock);
+}
+
+static void *run(void *arg)
+{
+	struct mvcc *m = arg;
+	uint64_t flush;
+	while (await(m, &flush))
+		cycle(m, flush);
+	return NULL;
+}
+
+void committer_notice(struct mvcc *m, enum commit_urgency urgency)
+{
+	struct committer *c = &m->committer;
+	if (atomic_load(&c->urgency) >= (int)urgency)
+		return;
+	int64_t deadline_ns = clock_mono_ns() + (urgency == COMMIT_LAZY ? COMMIT_LAZY_MS : MVCC_COMMIT_MS) * (int64_t)1000000;
+	pthread_mutex_lock(&c->lock);
+	if (atomic_load(&c->urgency) < (int)urgency) {
+		if (atomic_load(&c->urgency) == COMMIT_IDLE || deadline_ns < c->deadline_ns)
+			c->deadline_ns = deadline_ns;
+		atomic_store(&c->urgency, urgency);
+		pthread_cond_signal(&c->wake);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+void committer_wait_locked(struct mvcc *m)
+{
+	struct committer *c = &m->committer;
+	pthread_mutex_lock(&c->lock);
+	uint64_t cycles = c->cycles;
+	pthread_rwlock_unlock(&m->lock);
+	while (c->cycles == cycles)
+		pthread_cond_wait(&c->done, &c->lock);
+	pthread_mutex_unlock(&c->lock);
+	pthread_rwlock_wrlock(&m->lock);
+}
+
+int mvcc_flush(struct mvcc *m)
+{
+	struct committer *c = &m->committer;
+	pthread_mutex_lock(&c->lock);
+	uint64_t wanted = ++c->flush_wanted;
+	pthread_cond_signal(&c->wake);
+	while (c->flush_done < wanted)
+		pthread_cond_wait(&c->done, &c->lock);
+	pthread_mutex_unlock(&c->lock);
+	return atomic_load(&m->error);
+}
+
+int committer_start(struct mvcc *m)
+{
+	struct committer *c = &m->committer;
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->wake, &monotonic);
+	pthread_cond_init(&c->done, NULL);
+	pthread_condattr_destroy(&monotonic);
+	c->committed = m->state.applied;
+	int rc = pthread_create(&c->thread, NULL, run, m);
+	if (rc) {
+		pthread_cond_destroy(&c->done);
+		pthread_cond_destroy(&c->wake);
+		pthread_mutex_destroy(&c->lock);
+	}
+	return -rc;
+}
+
+void committer_stop(struct mvcc *m)
+{
+	struct committer *c = &m->committer;
+	pthread_mutex_lock(&c->lock);
+	c->stop = true;
+	pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&c->lock);
+	pthread_join(c->thread, NULL);
+	pthread_cond_destroy(&c->done);
+	pthread_cond_destroy(&c->wake);
+	pthread_mutex_destroy(&c->lock);
+}

@@ -1,0 +1,98 @@
+#include "store/mvcc/inside.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int mvcc_bound(const struct mvcc *m, uint64_t rev_main, uint64_t *out)
+{
+	uint64_t newest = m->state.revision + (mvcc_is_writer(m) ? 1 : 0);
+	if (rev_main == 0)
+		rev_main = newest;
+	if (rev_main > newest)
+		return -ENOENT;
+	if (rev_main < m->state.compact_revision)
+		return -ENODATA;
+	*out = rev_main;
+	return 0;
+}
+
+static bool find_buffered(const struct mvcc *m, struct rev rev, struct span *out)
+{
+	return buffer_find_record(m->active, rev, out) || (m->committing && buffer_find_record(m->committing, rev, out));
+}
+
+static void *copy_of(struct span bytes)
+{
+	void *copy = malloc(bytes.size);
+	if (!copy)
+		abort();
+	return memcpy(copy, bytes.data, bytes.size);
+}
+
+/* With the lock, which it gives up. */
+static int load_and_unlock(struct mvcc *m, struct rev rev, struct record *out)
+{
+	struct span found;
+	void *copy = NULL;
+	MDB_txn *txn = NULL;
+	int error = 0;
+	if (find_buffered(m, rev, &found))
+		copy = copy_of(found);
+	else
+		error = backend_begin(&m->backend, &txn);
+	mvcc_unlock_shared(m);
+	if (txn) {
+		error = backend_find_record(&m->backend, txn, rev, &found);
+		if (!error)
+			copy = copy_of(found);
+		backend_end(&m->backend, txn);
+	}
+	struct record r;
+	if (!error)
+		error = record_decode((struct span){copy, found.size}, &r);
+	if (error) {
+		free(copy);
+		return error == -ENOENT ? -EIO : error;
+	}
+	r.stored = rev;
+	r.memory = copy;
+	*out = r;
+	return 0;
+}
+
+int mvcc_load(struct mvcc *m, struct rev rev, struct record *out)
+{
+	mvcc_lock_shared(m);
+	return load_and_unlock(m, rev, out);
+}
+
+int mvcc_get(struct mvcc *m, struct span key, uint64_t rev_main, struct record *out)
+{
+	uint64_t bound;
+	struct index_view view;
+	mvcc_lock_shared(m);
+	int error = mvcc_bound(m, rev_main, &bound);
+	if (!error) {
+		const struct index_node *n = index_find(&m->index, key);
+		if (!n || !index_view_at(n, bound, &view))
+			error = -ENOENT;
+	}
+	if (!error)
+		return load_and_unlock(m, mark_rev(view.mark), out);
+	mvcc_unlock_shared(m);
+	return error;
+}
+
+int mvcc_key_of(struct mvcc *m, uint64_t ino, char *key)
+{
+	int size = -ENOENT;
+	mvcc_lock_shared(m);
+	const struct index_node *n = inodes_find(&m->index.inodes, ino);
+	if (n) {
+		memcpy(key, n->key, n->key_size);
+		size = n->key_size;
+	}
+	mvcc_unlock_shared(m);
+	return size;
+}

@@ -1,0 +1,96 @@
+/* node.h: a running node: what its threads share. Private to store/.
+ *
+ *	callers --pending--> loop (replica, raft, peers) --saves--> log writer --stored--> loop
+ *	                     loop --committed entries--> applier (apply, mvcc) --done--> callers */
+#ifndef TALLY_STORE_NODE_H
+#define TALLY_STORE_NODE_H
+
+#include "raft/wal.h"
+#include "store/apply.h"
+#include "store/identity.h"
+#include "store/replica.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* --- applier.c: the thread that applies --- */
+
+struct applier;
+
+struct applier_events {
+	void *ctx;
+	/* On the apply thread, once: this node's disk failed, nothing is applied any more. */
+	void (*stopped)(void *ctx, int error);
+};
+
+/* `self` and `epoch` tell which commands are this node's own. Nothing here owns what it is given. */
+struct applier *applier_start(struct mvcc *m, struct apply *a, struct pending *p, uint64_t self, uint64_t epoch,
+			      const struct applier_events *events);
+/* Queues committed entries; copies them. One thread. */
+void applier_add(struct applier *a, const struct raft_entry *entries, uint32_t count);
+/* Some reads were confirmed. */
+void applier_wake(struct applier *a);
+/* More than APPLIER_BYTES_MAX wait. Any thread. */
+bool applier_is_full(struct applier *a);
+/* Applies what is queued, ends the thread. */
+void applier_stop(struct applier *a);
+
+#define APPLIER_BYTES_MAX (64u << 20)
+
+/* --- loop.c: the thread that owns raft and the network --- */
+
+struct fetched {
+	struct fetched *next;
+	uint64_t to;
+	uint32_t count;
+	struct raft_entry *entries; /* data in the same allocation */
+};
+
+struct store {
+	struct store_config config; /* its strings are in `strings` */
+	char *strings[3];
+	struct identity identity;
+	uint64_t epoch;
+	struct wal *wal;
+	struct wal_writer *writer;
+	struct mvcc *mvcc;
+	struct apply *apply;
+	struct pending *pending;
+	struct raft *raft;
+	struct peer_net *net; /* NULL in a cluster of one */
+	struct replica *replica;
+	struct applier *applier;
+
+	pthread_t loop;
+	bool loop_runs;
+	int wake_fd; /* eventfd */
+	atomic_bool woken;
+	atomic_bool closing;  /* hand leadership over */
+	atomic_bool stopping; /* end the loop */
+
+	/* from the log writer */
+	atomic_uint_fast64_t stored;
+	atomic_int disk_error;
+	pthread_mutex_t fetched_mutex;
+	struct fetched *fetched;
+
+	/* for store_status */
+	pthread_mutex_t status_mutex;
+	pthread_cond_t status_changed;
+	struct raft_status status;
+};
+
+int loop_start(struct store *s);
+void loop_stop(struct store *s);
+/* Something waits for the loop. Any thread. */
+void loop_wake(struct store *s);
+/* The callbacks for the log writer and the applier. */
+struct wal_writer_events loop_wal_events(struct store *s);
+struct applier_events loop_applier_events(struct store *s);
+
+/* --- stage.c: writes too large for one entry --- */
+
+/* True if the command needs a stage, and the write is under way; false if it fits into one entry. */
+bool stage_submit(struct store *s, const struct command *c, struct store_op *op);
+
+#endif

@@ -1,0 +1,58 @@
+/* pending.h: the operations that callers of this node wait for. Private to store/.
+ *
+ * One table under one mutex, shared by three kinds of thread: callers add and cancel, the replica loop sends, confirms and expires,
+ * apply completes. Whoever takes an operation out of the table owns it and calls op->done, outside the mutex.
+ *
+ * Writes get their sequence here. At most COMMAND_WINDOW sequences are open at a time (the sessions of the state machine remember that
+ * many); more writes wait in order. Reads are a queue: tickets, read indices and deadlines all rise along it. */
+#ifndef TALLY_STORE_PENDING_H
+#define TALLY_STORE_PENDING_H
+
+#include "store/store.h"
+
+struct pending;
+
+/* Sequences of (origin, epoch) start from 1. */
+struct pending *pending_new(uint64_t origin, uint64_t epoch, int64_t timeout_ns);
+void pending_free(struct pending *p); /* must be empty */
+
+/* A read barrier, not yet asked for. */
+void pending_add_read(struct pending *p, struct store_op *op, int64_t now_ns);
+/* A write; op->bytes holds the encoded command, which gets its identity once the window has room for it. */
+void pending_add_write(struct pending *p, struct store_op *op, int64_t now_ns);
+/* A write that has a sequence at once (returned) but no bytes yet, and is not sent before pending_release. 0 when the window is full. */
+uint64_t pending_add_held(struct pending *p, struct store_op *op, int64_t now_ns);
+/* Gives it its bytes, which become the table's, and a fresh deadline, and lets it be sent. If it is gone by now the bytes are freed. */
+void pending_release(struct pending *p, uint64_t sequence, struct writer *bytes, int64_t now_ns);
+/* Its deadline is counted afresh from now; false if it is gone. */
+bool pending_extend(struct pending *p, uint64_t sequence, int64_t now_ns);
+/* Refused before it could begin: returned by pending_take_overdue with this error. */
+void pending_add_failed(struct pending *p, struct store_op *op, int error);
+/* Marks the operation to be returned by pending_take_overdue with -EINTR. */
+void pending_cancel(struct pending *p, struct store_op *op);
+
+/* Offers the writes not yet sent, in order, until `send` returns false. What it took counts as sent. */
+void pending_send(struct pending *p, int64_t now_ns, bool (*send)(void *ctx, struct span command), void *ctx);
+/* What was sent may be lost: all of it (another leader), or what was sent before `before_ns`. */
+void pending_resend(struct pending *p, int64_t before_ns);
+
+bool pending_has_new_reads(struct pending *p);
+void pending_ticket_reads(struct pending *p, uint64_t ticket);
+/* Reads up to `ticket` may be served at `index`. True if there was one. */
+bool pending_confirm_reads(struct pending *p, uint64_t ticket, uint64_t index);
+
+/* Each returns a list linked by op->next, with result.error set; NULL when there is none. */
+struct store_op *pending_take_reads(struct pending *p, uint64_t applied);
+struct store_op *pending_take_write(struct pending *p, uint64_t sequence);
+struct store_op *pending_take_overdue(struct pending *p, int64_t now_ns); /* past their deadline (-ETIMEDOUT) or cancelled (-EINTR) */
+struct store_op *pending_take_all(struct pending *p, int error);
+/* Was one cancelled that pending_take_overdue has not returned yet? */
+bool pending_overdue(struct pending *p);
+bool pending_empty(struct pending *p);
+/* Every read still waiting has a ticket above this one (raft need not retry for others); 0 when that is not known. */
+uint64_t pending_oldest_ticket(struct pending *p);
+
+/* Calls done for each of a taken list. */
+void pending_finish(struct store_op *list);
+
+#endif

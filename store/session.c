@@ -1,0 +1,159 @@
+/* session.c: exactly-once bookkeeping.
+ *
+ *   name   session/ORIGIN in decimal
+ *   value  u64 epoch, u64 floor, then a u64 for each 64 sequences from floor / 64 on, up to the last one applied: bit s % 64 is set
+ *          if sequence s was applied. Valid: at most SESSION_WORDS words, the last not 0, no bit below the floor. */
+#include "store/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PREFIX "session/"
+
+static uint64_t *word_of(struct session *s, uint64_t sequence)
+{
+	return &s->seen[sequence / 64 % SESSION_WORDS];
+}
+
+static void raise_floor(struct session *s, uint64_t floor)
+{
+	uint64_t last = floor / 64;
+	if (last - s->floor / 64 >= SESSION_WORDS)
+		memset(s->seen, 0, sizeof(s->seen));
+	else
+		for (uint64_t word = s->floor / 64; word < last; word++)
+			s->seen[word % SESSION_WORDS] = 0;
+	*word_of(s, floor) &= UINT64_MAX << (floor % 64);
+	s->floor = floor;
+	if (s->end < floor)
+		s->end = floor;
+}
+
+bool session_admit(struct session *s, const struct command_id *id, bool *moved)
+{
+	*moved = false;
+	if (id->epoch < s->epoch)
+		return false;
+	if (id->epoch > s->epoch) {
+		memset(s->seen, 0, sizeof(s->seen));
+		s->epoch = id->epoch;
+		s->floor = s->end = s->stages_end = 0;
+		*moved = true;
+	}
+	if (id->floor > s->floor) {
+		raise_floor(s, id->floor);
+		*moved = true;
+	}
+	if (id->sequence < s->floor || id->sequence - s->floor >= COMMAND_WINDOW)
+		return false;
+	uint64_t *word = word_of(s, id->sequence);
+	uint64_t bit = (uint64_t)1 << (id->sequence % 64);
+	if (*word & bit)
+		return false;
+	*word |= bit;
+	if (s->end <= id->sequence)
+		s->end = id->sequence + 1;
+	return true;
+}
+
+void session_encode(const struct session *s, struct writer *w)
+{
+	writer_u64(w, s->epoch);
+	writer_u64(w, s->floor);
+	if (s->end <= s->floor)
+		return;
+	for (uint64_t word = s->floor / 64; word <= (s->end - 1) / 64; word++)
+		writer_u64(w, s->seen[word % SESSION_WORDS]);
+}
+
+static uint64_t top_bit(uint64_t word)
+{
+	return 63u - (uint64_t)__builtin_clzll(word);
+}
+
+int session_decode(struct span bytes, struct session *s)
+{
+	struct reader r = reader_over(bytes.data, bytes.size);
+	struct session got = {.origin = s->origin};
+	got.epoch = reader_u64(&r);
+	got.floor = got.end = reader_u64(&r);
+	size_t words = reader_left(&r) / 8;
+	if (words > SESSION_WORDS)
+		return -EBADMSG;
+	uint64_t word = 0;
+	for (size_t i = 0; i < words; i++) {
+		word = reader_u64(&r);
+		got.seen[(got.floor / 64 + i) % SESSION_WORDS] = word;
+		if (i == 0 && (word & ~(UINT64_MAX << (got.floor % 64))))
+			return -EBADMSG;
+	}
+	if (!reader_done(&r) || (words > 0 && word == 0))
+		return -EBADMSG;
+	if (words > 0)
+		got.end = (got.floor / 64 + words - 1) * 64 + top_bit(word) + 1;
+	memcpy(got.name, s->name, sizeof(got.name));
+	*s = got;
+	return 0;
+}
+
+struct session *sessions_of(struct sessions *s, uint64_t origin)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (s->items[i]->origin == origin)
+			return s->items[i];
+	struct session **items = realloc(s->items, (s->count + 1) * sizeof(struct session *));
+	struct session *made = calloc(1, sizeof(*made));
+	if (!items || !made)
+		abort();
+	made->origin = origin;
+	snprintf(made->name, sizeof(made->name), PREFIX "%llu", (unsigned long long)origin);
+	s->items = items;
+	s->items[s->count++] = made;
+	return made;
+}
+
+static int load_one(void *ctx, struct span name, struct span value)
+{
+	struct sessions *s = ctx;
+	size_t prefix = strlen(PREFIX);
+	if (name.size < prefix || memcmp(name.data, PREFIX, prefix) != 0)
+		return 0;
+	char text[SESSION_NAME_BYTES];
+	size_t digits = name.size - prefix;
+	if (digits == 0 || digits >= sizeof(text))
+		return -EBADMSG;
+	memcpy(text, (const char *)name.data + prefix, digits);
+	text[digits] = 0;
+	char *end;
+	errno = 0;
+	uint64_t origin = strtoull(text, &end, 10);
+	if (errno || *end)
+		return -EBADMSG;
+	struct session *one = sessions_of(s, origin);
+	int err = session_decode(value, one);
+	one->stages = true; /* nothing says that there is none */
+	one->stages_end = one->floor + COMMAND_WINDOW;
+	return err;
+}
+
+int sessions_load(struct sessions *s, struct mvcc *m)
+{
+	struct sessions got = {0};
+	int err = mvcc_each_meta(m, load_one, &got);
+	if (err < 0) {
+		sessions_done(&got);
+		return err;
+	}
+	*s = got;
+	return 0;
+}
+
+void sessions_done(struct sessions *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		free(s->items[i]);
+	free(s->items);
+	*s = (struct sessions){0};
+}

@@ -1,0 +1,93 @@
+#include "store/node.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void describe_health(struct store *s, const struct raft_status *raft, struct store_status *out)
+{
+	int error = atomic_load(&s->disk_error);
+	if (error < 0)
+		snprintf(out->health, sizeof(out->health), "this node's disk failed: %s; it takes no more part", strerror(-error));
+	else if (raft->leader == 0)
+		snprintf(out->health, sizeof(out->health), "no leader: a majority of the %u members does not answer",
+			 s->identity.members_count);
+	else
+		snprintf(out->health, sizeof(out->health), "ok");
+}
+
+void store_status(struct store *s, struct store_status *out)
+{
+	struct raft_status raft;
+	struct mvcc_stats mvcc;
+	struct wal_writer_stats wal;
+	struct peer_stats net = {0};
+
+	pthread_mutex_lock(&s->status_mutex);
+	raft = s->status;
+	pthread_mutex_unlock(&s->status_mutex);
+	mvcc_stats(s->mvcc, &mvcc);
+	wal_writer_stats(s->writer, &wal);
+	if (s->net)
+		peer_net_stats(s->net, &net);
+	const struct store_member *leader = identity_member(&s->identity, raft.leader);
+	*out = (struct store_status){
+		.id = s->identity.id,
+		.term = raft.term,
+		.revision = mvcc_revision(s->mvcc),
+		.compact_revision = mvcc_compact_revision(s->mvcc),
+		.raft_index = raft.log_last,
+		.commit_index = raft.commit,
+		.applied_index = mvcc_applied(s->mvcc),
+		.keys = mvcc.keys,
+		.db_bytes = mvcc.db_bytes,
+		.wal_bytes = wal.bytes,
+		.cluster_id = s->identity.cluster_id,
+		.frames_foreign = net.foreign,
+		.frames_malformed = net.malformed,
+	};
+	memcpy(out->name, s->identity.name, sizeof(out->name));
+	snprintf(out->role, sizeof(out->role), "%s", raft.role == RAFT_PRECANDIDATE ? "candidate" : raft_role_name(raft.role));
+	snprintf(out->leader, sizeof(out->leader), "%s", leader ? leader->name : "none");
+	describe_health(s, &raft, out);
+}
+
+static void line(struct writer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void line(struct writer *out, const char *format, ...)
+{
+	char text[512];
+	va_list args;
+	va_start(args, format);
+	int size = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	writer_raw(out, text, (size_t)size < sizeof(text) ? (size_t)size : sizeof(text) - 1);
+	writer_u8(out, '\n');
+}
+
+void store_status_text(struct store *s, const char *consistency, struct writer *out)
+{
+	struct store_status t;
+	store_status(s, &t);
+	line(out, "name: %s", t.name);
+	line(out, "id: %016" PRIx64, t.id);
+	line(out, "role: %s", t.role);
+	line(out, "leader: %s", t.leader);
+	line(out, "term: %" PRIu64, t.term);
+	line(out, "revision: %" PRIu64, t.revision);
+	line(out, "compact_revision: %" PRIu64, t.compact_revision);
+	line(out, "raft_index: %" PRIu64, t.raft_index);
+	line(out, "commit_index: %" PRIu64, t.commit_index);
+	line(out, "applied_index: %" PRIu64, t.applied_index);
+	line(out, "keys: %" PRIu64, t.keys);
+	line(out, "db_bytes: %" PRIu64, t.db_bytes);
+	line(out, "wal_bytes: %" PRIu64, t.wal_bytes);
+	line(out, "consistency: %s", consistency);
+	line(out, "cluster_id: %016" PRIx64, t.cluster_id);
+	line(out, "version: %s", TALLYFS_VERSION);
+	line(out, "health: %s", t.health);
+	line(out, "frames_foreign: %" PRIu64, t.frames_foreign);
+	line(out, "frames_malformed: %" PRIu64, t.frames_malformed);
+}

@@ -1,0 +1,277 @@
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/node.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define LOG_CACHE_BYTES (16u << 20)
+#define UNCOMMITTED_BYTES_MAX (64u << 20)
+#define INFLIGHT_APPENDS_MAX 64
+#define EPOCH_SHIFT 40 /* read tickets: the boot epoch above, a count below */
+#define HAND_OVER_NS 1000000000
+
+static const char *keep_string(struct store *s, int slot, const char *text)
+{
+	s->strings[slot] = text ? strdup(text) : NULL;
+	return s->strings[slot];
+}
+
+static void keep_config(struct store *s, const struct store_config *config)
+{
+	s->config = *config;
+	s->config.data = keep_string(s, 0, config->data);
+	s->config.name = keep_string(s, 1, config->name);
+	s->config.listen = keep_string(s, 2, config->listen);
+}
+
+static int open_log(struct store *s, char *why, size_t why_size)
+{
+	char dir[4200];
+	snprintf(dir, sizeof(dir), "%s/wal", s->config.data);
+	struct wal_config config = {.dir = dir, .cluster_id = s->identity.cluster_id, .node_id = s->identity.id};
+	int rc = wal_open(&config, &s->wal, why, why_size);
+	if (rc == 0)
+		s->epoch = wal_epoch(s->wal);
+	return rc;
+}
+
+static int open_mvcc(struct store *s, char *why, size_t why_size)
+{
+	char dir[4200];
+	snprintf(dir, sizeof(dir), "%s/store", s->config.data);
+	struct mvcc_config config = {.dir = dir, .cluster_id = s->identity.cluster_id};
+	int rc = mvcc_open(&config, &s->mvcc, why, why_size);
+	if (rc < 0)
+		return rc;
+	uint64_t applied = mvcc_applied(s->mvcc);
+	if (applied > wal_last(s->wal) || applied + 1 < wal_first(s->wal)) {
+		snprintf(why, why_size,
+			 "%s: the store has applied entry %llu, but the log in wal/ holds %llu to %llu: one of them is not the latest; "
+			 "restore both from one backup of this node",
+			 s->config.data, (unsigned long long)applied, (unsigned long long)wal_first(s->wal),
+			 (unsigned long long)wal_last(s->wal));
+		return -EBADMSG;
+	}
+	return apply_open(s->mvcc, &s->apply);
+}
+
+static int restore_entry(void *ctx, const struct raft_entry *entry)
+{
+	return raft_restore(ctx, entry);
+}
+
+static int open_raft(struct store *s, char *why, size_t why_size)
+{
+	struct raft_config config = {
+		.id = s->identity.id,
+		.voters = s->identity.ids,
+		.voters_count = s->identity.members_count,
+		.election_ms = s->config.election_ms,
+		.heartbeat_ms = s->config.heartbeat_ms,
+		.seed = s->identity.id ^ (uint64_t)clock_wall_ns(),
+		.now_ms = (uint64_t)(clock_mono_ns() / 1000000),
+		.ticket_base = s->epoch << EPOCH_SHIFT,
+		.hard = wal_hard_state(s->wal),
+		.log_first = wal_first(s->wal),
+		.log_base_term = wal_base_term(s->wal),
+		.applied = mvcc_applied(s->mvcc),
+		.cache_bytes_max = LOG_CACHE_BYTES,
+		.inflight_max = INFLIGHT_APPENDS_MAX,
+		.uncommitted_bytes_max = UNCOMMITTED_BYTES_MAX,
+	};
+	int rc = raft_new(&config, &s->raft);
+	if (rc == 0 && wal_last(s->wal) >= wal_first(s->wal))
+		rc = wal_read(s->wal, wal_first(s->wal), wal_last(s->wal) + 1, SIZE_MAX, restore_entry, s->raft);
+	if (rc < 0)
+		snprintf(why, why_size, "%s/wal: the log cannot be replayed: %s", s->config.data, strerror(-rc));
+	else
+		raft_status(s->raft, &s->status);
+	return rc;
+}
+
+static int open_net(struct store *s, char *why, size_t why_size)
+{
+	struct peer_member members[STORE_MEMBERS_MAX];
+	const struct store_member *self = identity_member(&s->identity, s->identity.id);
+
+	if (s->identity.members_count == 1)
+		return 0;
+	for (uint32_t m = 0; m < s->identity.members_count; m++)
+		members[m] = (struct peer_member){s->identity.ids[m], s->identity.members[m].address};
+	struct peer_config config = {.cluster_id = s->identity.cluster_id,
+				     .self = s->identity.id,
+				     .epoch = s->epoch,
+				     .listen = s->config.listen ? s->config.listen : self->address,
+				     .members = members,
+				     .members_count = s->identity.members_count};
+	return peer_net_open(&config, &s->net, why, why_size);
+}
+
+static int start_threads(struct store *s, char *why, size_t why_size)
+{
+	struct wal_writer_events events = loop_wal_events(s);
+	int rc = wal_writer_start(s->wal, &events, &s->writer);
+	if (rc == 0) {
+		struct applier_events applier_events = loop_applier_events(s);
+		s->applier = applier_start(s->mvcc, s->apply, s->pending, s->identity.id, s->epoch, &applier_events);
+		rc = loop_start(s);
+	}
+	if (rc < 0)
+		snprintf(why, why_size, "cannot start threads: %s", strerror(-rc));
+	return rc;
+}
+
+/* Ends whatever was begun, in the order in which the threads feed each other. */
+static void teardown(struct store *s)
+{
+	loop_stop(s);
+	if (s->pending)
+		pending_finish(pending_take_all(s->pending, -ESHUTDOWN));
+	if (s->writer)
+		wal_writer_stop(s->writer);
+	applier_stop(s->applier);
+	if (s->pending)
+		pending_finish(pending_take_all(s->pending, -ESHUTDOWN));
+	if (s->net)
+		peer_net_close(s->net);
+	if (s->raft)
+		raft_free(s->raft);
+	if (s->apply)
+		apply_close(s->apply);
+	if (s->mvcc)
+		mvcc_close(s->mvcc);
+	wal_close(s->wal);
+	pending_free(s->pending);
+	identity_close(&s->identity);
+	if (s->wake_fd >= 0)
+		close(s->wake_fd);
+	pthread_mutex_destroy(&s->fetched_mutex);
+	pthread_mutex_destroy(&s->status_mutex);
+	pthread_cond_destroy(&s->status_changed);
+	for (size_t i = 0; i < sizeof(s->strings) / sizeof(s->strings[0]); i++)
+		free(s->strings[i]);
+	free(s);
+}
+
+static struct store *store_new(const struct store_config *config)
+{
+	pthread_condattr_t attr;
+	struct store *s = calloc(1, sizeof(*s));
+	if (!s)
+		abort();
+	keep_config(s, config);
+	s->identity.lock_fd = -1;
+	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	pthread_mutex_init(&s->fetched_mutex, NULL);
+	pthread_mutex_init(&s->status_mutex, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->status_changed, &attr);
+	pthread_condattr_destroy(&attr);
+	return s;
+}
+
+int store_open(const struct store_config *config, struct store **out, char *why, size_t why_size)
+{
+	struct store *s = store_new(config);
+	int rc = identity_open(config, &s->identity, why, why_size);
+	if (rc == 0)
+		rc = open_log(s, why, why_size);
+	if (rc == 0)
+		rc = open_mvcc(s, why, why_size);
+	if (rc == 0)
+		rc = open_raft(s, why, why_size);
+	if (rc == 0)
+		rc = open_net(s, why, why_size);
+	if (rc == 0) {
+		s->pending = pending_new(s->identity.id, s->epoch, config->timeout_ns);
+		rc = start_threads(s, why, why_size);
+	}
+	if (rc < 0) {
+		struct identity identity = s->identity;
+		char *data = strdup(config->data);
+		teardown(s);
+		identity_withdraw(&identity, data);
+		free(data);
+		return rc;
+	}
+	*out = s;
+	return 0;
+}
+
+/* A leader that stops hands over first, so that nobody waits for an election; bounded, since the others may be gone. */
+static void hand_over(struct store *s)
+{
+	struct timespec until;
+	int64_t until_ns = clock_mono_ns() + HAND_OVER_NS;
+	until.tv_sec = until_ns / 1000000000;
+	until.tv_nsec = until_ns % 1000000000;
+	atomic_store(&s->closing, true);
+	loop_wake(s);
+	pthread_mutex_lock(&s->status_mutex);
+	while (s->identity.members_count > 1 && s->status.role == RAFT_LEADER)
+		if (pthread_cond_timedwait(&s->status_changed, &s->status_mutex, &until) != 0)
+			break;
+	pthread_mutex_unlock(&s->status_mutex);
+}
+
+void store_close(struct store *s)
+{
+	if (!s)
+		return;
+	hand_over(s);
+	teardown(s);
+}
+
+void store_barrier(struct store *s, struct store_op *op)
+{
+	pending_add_read(s->pending, op, clock_mono_ns());
+	loop_wake(s);
+}
+
+void store_submit(struct store *s, const struct command *c, struct store_op *op)
+{
+	int error = 0;
+	op->bytes = (struct writer){0};
+	if (c->type == COMMAND_PUT)
+		error = c->value.size > s->config.max_file ? -EFBIG : store_admit(s, c->value.size);
+	else if (c->type == COMMAND_LOAD)
+		error = c->value.size > RAFT_ENTRY_BYTES_MAX - 4096 ? -EMSGSIZE : store_admit(s, c->value.size);
+	if (error < 0) {
+		pending_add_failed(s->pending, op, error);
+	} else if (!stage_submit(s, c, op)) {
+		struct command stamped = *c;
+		stamped.time_ns = clock_wall_ns();
+		command_encode(&op->bytes, &stamped);
+		pending_add_write(s->pending, op, clock_mono_ns());
+	}
+	loop_wake(s);
+}
+
+void store_cancel(struct store *s, struct store_op *op)
+{
+	pending_cancel(s->pending, op);
+	loop_wake(s);
+}
+
+struct mvcc *store_mvcc(struct store *s)
+{
+	return s->mvcc;
+}
+
+const struct store_config *store_settings(const struct store *s)
+{
+	return &s->config;
+}
+
+int store_admit(struct store *s, uint64_t bytes)
+{
+	struct mvcc_stats stats;
+	mvcc_stats(s->mvcc, &stats);
+	return s->config.quota > 0 && stats.live_bytes + bytes > s->config.quota ? -ENOSPC : 0;
+}

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Run by `make bench`: the measurements, or only the parts that are named (serial linearizable failover keys).
+exec "${BUILD:-build}/tests/bench/bench" "$@"

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Installs the Debian packages that are missing to build and test, or (deps.sh lint) to check the style. Says nothing when all are there.
+set -eu
+
+missing=
+need_command() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+need_library() { pkg-config --exists "$1" 2>/dev/null || missing="$missing $2"; }
+
+if [ "${1:-}" = lint ]; then
+	need_command clang-format clang-format
+else
+	compiler=${CC:-gcc}
+	need_command "${compiler%% *}" "${compiler%% *}"
+	need_command ar binutils
+	[ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+	need_command pkg-config pkg-config
+	need_library fuse3 libfuse3-dev
+	need_library lmdb liblmdb-dev
+	need_library nanomsg libnanomsg-dev
+	need_library cmocka libcmocka-dev
+	need_command fusermount3 fuse3
+fi
+[ -n "$missing" ] || exit 0
+
+echo "installing:$missing"
+root=
+[ "$(id -u)" = 0 ] || root=sudo
+export DEBIAN_FRONTEND=noninteractive
+install_missing() { $root apt-get install -y -qq --no-install-recommends $missing; }
+if ! install_missing >/dev/null 2>&1; then
+	$root apt-get update -qq
+	install_missing
+fi
