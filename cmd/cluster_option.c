@@ -1,6 +1,6 @@
 #include "cmd/cluster_option.h"
 
-#include "cmd/options.h"
+#include "cmd/quantity.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -56,7 +56,7 @@ static int parse_member(const char *text, size_t size, struct store_member *m, c
 		snprintf(why, why_size, "cluster=: '%s' is not a name for a node", m->name);
 		return -EINVAL;
 	}
-	if (options_address(m->address)) {
+	if (quantity_address(m->address)) {
 		snprintf(why, why_size, "cluster=: '%s' of %s is not HOST:PORT", m->address, m->name);
 		return -EINVAL;
 	}

@@ -1,4 +1,5 @@
 #include "cmd/ctl.h"
+#include "cmd/quantity.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -50,33 +51,9 @@ static bool number_parse(const char *text, uint64_t *out)
 	return true;
 }
 
-/* A number and ms, s, m, h or d; a bare number is seconds. */
-static bool duration_parse(const char *text, int64_t *out)
+static bool timeout_parse(const char *text, int64_t *out)
 {
-	static const struct {
-		const char *name;
-		int64_t ns;
-	} units[] = {{"ms", 1000000},
-		     {"s", 1000000000},
-		     {"", 1000000000},
-		     {"m", INT64_C(60) * 1000000000},
-		     {"h", INT64_C(3600) * 1000000000},
-		     {"d", INT64_C(86400) * 1000000000}};
-	char *end;
-
-	if (text[0] < '0' || text[0] > '9')
-		return false;
-	errno = 0;
-	unsigned long long n = strtoull(text, &end, 10);
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (strcmp(end, units[i].name) != 0)
-			continue;
-		if (errno || n == 0 || n > (unsigned long long)(TIMEOUT_MAX_NS / units[i].ns))
-			return false;
-		*out = (int64_t)n * units[i].ns;
-		return true;
-	}
-	return false;
+	return quantity_duration(text, out) == 0 && *out > 0 && *out <= TIMEOUT_MAX_NS;
 }
 
 /* One of two words. */
@@ -96,7 +73,7 @@ static bool option_set(struct ctl_options *o, int code, const char *text)
 	case OPTION_BALANCE:
 		return balance_policy_parse(text, &o->policy) == 0;
 	case OPTION_TIMEOUT:
-		return duration_parse(text, &o->timeout_ns);
+		return timeout_parse(text, &o->timeout_ns);
 	case OPTION_OUTPUT:
 		return choice_parse(text, "text", "json", &o->json);
 	case OPTION_PREFIX:

@@ -1,6 +1,7 @@
 #include "cmd/options.h"
 
 #include "cmd/cluster_option.h"
+#include "cmd/quantity.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -15,76 +16,6 @@ static int fail(char *why, size_t why_size, const char *name, const char *what)
 {
 	snprintf(why, why_size, "option %s: %s", name, what);
 	return -EINVAL;
-}
-
-/* Digits, then a unit out of `units` (name and factor), of which "" may be one. */
-struct unit {
-	const char *name;
-	uint64_t factor;
-};
-
-static int number_with_unit(const char *text, const struct unit *units, uint64_t max, uint64_t *out)
-{
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return -EINVAL;
-	errno = 0;
-	unsigned long long n = strtoull(text, &end, 10);
-	if (errno)
-		return -ERANGE;
-	for (; units->name; units++) {
-		if (strcmp(end, units->name) != 0)
-			continue;
-		if (n > max / units->factor)
-			return -ERANGE;
-		*out = n * units->factor;
-		return 0;
-	}
-	return -EINVAL;
-}
-
-int options_duration(const char *text, int64_t *ns)
-{
-	static const struct unit units[] = {{"ms", 1000000},      {"s", 1000000000},     {"", 1000000000}, {"m", 60000000000},
-					    {"h", 3600000000000}, {"d", 86400000000000}, {NULL, 0}};
-	uint64_t value;
-	int error = number_with_unit(text, units, INT64_MAX, &value);
-
-	if (!error)
-		*ns = (int64_t)value;
-	return error;
-}
-
-int options_size(const char *text, uint64_t *bytes)
-{
-	static const struct unit units[] = {{"", 1}, {"K", 1u << 10}, {"M", 1u << 20}, {"G", 1u << 30}, {NULL, 0}};
-
-	return number_with_unit(text, units, INT64_MAX, bytes);
-}
-
-int options_address(const char *text)
-{
-	const char *colon = strrchr(text, ':');
-	uint64_t port;
-	static const struct unit none[] = {{"", 1}, {NULL, 0}};
-
-	if (!colon || colon == text || number_with_unit(colon + 1, none, 65535, &port) || port == 0)
-		return -EINVAL;
-	size_t host_size = (size_t)(colon - text);
-	bool brackets = text[0] == '[' && text[host_size - 1] == ']' && host_size > 2;
-	for (size_t i = 0; i < host_size; i++) {
-		if (text[i] <= ' ' || text[i] > '~' || strchr("/,=;@", text[i]))
-			return -EINVAL;
-		if (strchr(":[]", text[i]) && !brackets)
-			return -EINVAL;
-	}
-	return 0;
-}
-
-bool options_loopback(const char *address)
-{
-	return strncmp(address, "127.", 4) == 0 || strncmp(address, "localhost:", 10) == 0 || strncmp(address, "[::1]:", 6) == 0;
 }
 
 /* --- one option: its value into `o` --- */
@@ -113,7 +44,7 @@ static int set_address(char *to, size_t to_size, const char *name, const char *v
 {
 	int error = set_text(to, to_size, name, value, why, why_size);
 
-	if (!error && options_address(value)) {
+	if (!error && quantity_address(value)) {
 		snprintf(why, why_size, "option %s: '%s' is not HOST:PORT", name, value);
 		error = -EINVAL;
 	}
@@ -124,7 +55,7 @@ static int set_duration(int64_t *to, const char *name, const char *value, char *
 {
 	if (needs(value, name, why, why_size))
 		return -EINVAL;
-	if (options_duration(value, to) || *to <= 0) {
+	if (quantity_duration(value, to) || *to <= 0) {
 		snprintf(why, why_size, "option %s: '%s' is not a time (as 50ms, 5s, 2m)", name, value);
 		return -EINVAL;
 	}
@@ -150,7 +81,7 @@ static int set_size(uint64_t *to, const char *name, const char *value, char *why
 {
 	if (needs(value, name, why, why_size))
 		return -EINVAL;
-	if (options_size(value, to) || *to == 0) {
+	if (quantity_size(value, to) || *to == 0) {
 		snprintf(why, why_size, "option %s: '%s' is not a size (as 64M)", name, value);
 		return -EINVAL;
 	}
@@ -262,7 +193,7 @@ static int on_max_threads(struct options *o, const char *value, char *why, size_
 {
 	uint64_t n;
 
-	if (!value || options_size(value, &n) || n < 1 || n > 1000)
+	if (!value || quantity_size(value, &n) || n < 1 || n > 1000)
 		return fail(why, why_size, "max_threads", "must be a number from 1 to 1000");
 	o->max_threads = (uint32_t)n;
 	return 0;
@@ -364,7 +295,7 @@ static void set_defaults(struct options *o)
 /* What binds beyond this machine would be open to all: frames are not sealed yet. */
 static int check_loopback(const char *option, const char *address, char *why, size_t why_size)
 {
-	if (!address[0] || options_loopback(address))
+	if (!address[0] || quantity_loopback(address))
 		return 0;
 	snprintf(why, why_size, "%s: %s is not a loopback address, so it needs secret=, which is not supported yet", option, address);
 	return -EINVAL;

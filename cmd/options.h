@@ -32,13 +32,4 @@ struct options {
  * of argv. Not thread-safe (getopt). */
 int options_parse(int argc, char **argv, struct options *out, char *why, size_t why_size);
 
-/* A duration as 50ms, 5s, 2m, 1h, 7d, or a bare number of seconds; in nanoseconds. -EINVAL; -ERANGE beyond 292 years. */
-int options_duration(const char *text, int64_t *ns);
-/* A size as 64M: K, M, G are powers of 1024. */
-int options_size(const char *text, uint64_t *bytes);
-/* HOST:PORT; an IPv6 host in brackets. */
-int options_address(const char *text);
-/* Is the host of this HOST:PORT this machine's loopback? */
-bool options_loopback(const char *address);
-
 #endif

@@ -325,7 +325,9 @@ static void call_expired(struct client *c, struct client_call *call, int64_t now
 	bool sent = call->state == CALL_SENT;
 
 	if (call->state != CALL_WAITING) {
-		call_why(c, call, sent ? "no answer in time" : "no connection in time");
+		/* What earlier tries met says more than that this one came too late. */
+		if (sent || !call->why[0])
+			call_why(c, call, sent ? "no answer in time" : "no connection in time");
 		c->endpoints[call->on].failed++;
 		balance_failed(&c->balance, call->on, now);
 		balance_finished(&c->balance, call->on);

@@ -288,7 +288,7 @@ void handler_unreadable(struct store *s, const struct request *r, int error, str
 
 	store_status(s, &status);
 	if (error == -ETIMEDOUT)
-		answer_refuse(out, error, "%s: the cluster did not answer in time (leader: %s)", request_name(r->type), status.leader);
+		answer_refuse(out, error, "%s: the cluster did not answer in time (leader: %s)", request_type_name(r->type), status.leader);
 	else
-		answer_refuse(out, error, "%s: %s", request_name(r->type), strerror(-error));
+		answer_refuse(out, error, "%s: %s", request_type_name(r->type), strerror(-error));
 }

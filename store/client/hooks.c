@@ -62,7 +62,7 @@ struct hook hook_limit(struct hook_limit *l)
 static void trace_after(void *ctx, const struct hook_call *call)
 {
 	(void)ctx;
-	log_debug("client %s: %zu bytes in, %zu out, error %d, %lld us", request_name(call->type), call->request_bytes,
+	log_debug("client %s: %zu bytes in, %zu out, error %d, %lld us", request_type_name(call->type), call->request_bytes,
 		  call->response_bytes, -call->error, (long long)(call->ended_ns - call->began_ns) / 1000);
 }
 

@@ -42,7 +42,7 @@
 #define KV_BYTES_MIN 49u
 #define ERRNO_MAX 4095
 
-const char *request_name(uint8_t type)
+const char *request_type_name(uint8_t type)
 {
 	static const char *const names[REQUEST_TYPES] = {"malformed", "get", "put", "delete", "history", "status", "health", "load"};
 	return type < REQUEST_TYPES ? names[type] : names[0];

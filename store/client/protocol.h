@@ -80,7 +80,7 @@ struct response {
 };
 
 /* The name of a request type, for logs and counters; "malformed" for 0. */
-const char *request_name(uint8_t type);
+const char *request_type_name(uint8_t type);
 /* Writes that change the store: to be sent at most once. */
 bool request_writes(uint8_t type);
 

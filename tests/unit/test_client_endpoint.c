@@ -117,7 +117,7 @@ static int ask(struct client_call *call, const struct request *r)
 	*call = (struct client_call){.endpoint = CLIENT_ANY};
 	int rc = client_call(client, call, r);
 	if (rc)
-		fprintf(stderr, "%s: %s\n", request_name(r->type), call->why);
+		fprintf(stderr, "%s: %s\n", request_type_name(r->type), call->why);
 	assert_int_equal(rc, 0);
 	return call->response.error;
 }

@@ -196,8 +196,8 @@ static void only_changes_count_as_writes(void **state)
 	(void)state;
 	for (uint8_t type = 0; type < REQUEST_TYPES; type++)
 		assert_int_equal(request_writes(type), type == REQUEST_PUT || type == REQUEST_DELETE || type == REQUEST_LOAD);
-	assert_string_equal(request_name(REQUEST_DELETE), "delete");
-	assert_string_equal(request_name(99), "malformed");
+	assert_string_equal(request_type_name(REQUEST_DELETE), "delete");
+	assert_string_equal(request_type_name(99), "malformed");
 }
 
 static void prefixes_follow_the_rules_of_keys_but_for_their_end(void **state)

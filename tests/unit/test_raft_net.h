@@ -459,8 +459,10 @@ NET_FN void net_deliver(struct net *n, uint32_t at)
 	struct raft_message m;
 	assert_int_equal(raft_message_decode((struct span){f->bytes.data, f->bytes.size}, entries, &m), 0);
 	if (node->raft) {
-		if (n->trace)
+		if (n->trace) {
+			fprintf(n->trace, "  arrives ");
 			net_describe(n->trace, &m);
+		}
 		raft_step(node->raft, &m);
 		net_pump(n, node);
 	}
