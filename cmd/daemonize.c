@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static void send_line(int fd, const char *text, size_t size)
 /* The child sends a bare newline, or the line that says what is wrong, or dies without a word. */
 static void wait_for_child(int fd)
 {
-	char line[2048];
+	char line[3 * PATH_MAX];
 	size_t size = 0;
 
 	for (;;) {

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define WHY_SIZE 1024
+#define WHY_SIZE (3 * PATH_MAX)
 
 static const char usage[] = "usage: tallyfs DATA MOUNTPOINT [-o OPTION[,OPTION...]] [-f] [-d] [-V] [-h]\n"
 			    "       tallyfs DATA -o nomount[,OPTION...]\n"
@@ -196,8 +196,8 @@ int main(int argc, char **argv)
 	error = start(&d);
 	if (!error)
 		error = serve(&d, &signals);
+	stop(&d);
 	if (error)
 		daemonize_failed(&d.background, d.why);
-	stop(&d);
 	return error ? 1 : 0;
 }

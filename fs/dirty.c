@@ -159,6 +159,8 @@ int dirty_write(struct dirty *d, uint64_t base_size, uint64_t offset, const void
 
 int dirty_append(struct dirty *d, uint64_t base_size, const void *data, size_t size)
 {
+	if (size == 0)
+		return 0;
 	if (d->count || d->extend_to)
 		return write_range(d, end_before_tail(d, base_size), data, size);
 	range_reserve(&d->tail, d->tail.size + size);

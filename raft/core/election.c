@@ -220,7 +220,7 @@ int raft_transfer(struct raft *r, uint64_t to)
 		return -ENOENT;
 	r->transfer_to = p->id;
 	r->transfer_due_ms = r->now_ms + r->election_ms;
-	r->flush = true;
+	r->heartbeat_wanted = r->flush = true; /* its answer shows what it lacks */
 	core_transfer_go(r, p);
 	return 0;
 }

@@ -181,6 +181,8 @@ static void check(const char *path)
 
 GOLDEN(election)
 GOLDEN(election_contested)
+GOLDEN(prevote)
+GOLDEN(failover)
 GOLDEN(log_conflict)
 GOLDEN(losses)
 GOLDEN(read_index)
@@ -190,9 +192,9 @@ GOLDEN(single)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(election), cmocka_unit_test(election_contested), cmocka_unit_test(log_conflict),
-		cmocka_unit_test(losses),   cmocka_unit_test(read_index),         cmocka_unit_test(transfer),
-		cmocka_unit_test(single),
+		cmocka_unit_test(election),   cmocka_unit_test(election_contested), cmocka_unit_test(prevote),
+		cmocka_unit_test(failover),   cmocka_unit_test(log_conflict),       cmocka_unit_test(losses),
+		cmocka_unit_test(read_index), cmocka_unit_test(transfer),           cmocka_unit_test(single),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

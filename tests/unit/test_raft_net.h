@@ -111,7 +111,7 @@ NET_FN void net_describe(FILE *out, const struct raft_message *m)
 	const struct {
 		const char *name;
 		uint64_t value;
-	} fields[] = {{"index", m->log_index}, {"log_term", m->log_term},   {"commit", m->commit},        {"round", m->round},
+	} fields[] = {{"index", m->log_index}, {"log_term", m->log_term},   {"commit", m->commit},        {"round", m->round & UINT32_MAX},
 		      {"hint", m->hint_index}, {"hint_term", m->hint_term}, {"entries", m->entries_count}};
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		if (fields[i].value)
