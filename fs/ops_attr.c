@@ -11,11 +11,22 @@
 
 #define STATFS_BLOCK 4096u
 
-/* An unlinked file that somebody still has open: what that handle holds, without a name. */
+/* A removed directory that somebody still sits in. */
+static int stat_removed(const struct node *n, struct stat *st)
+{
+	view_stat_bare(n, S_IFDIR, st);
+	st->st_ino = n->ino;
+	st->st_nlink = 0;
+	return 0;
+}
+
+/* What was removed while somebody had it open: what that handle holds, without a name. */
 static int stat_unlinked(struct fs *fs, struct node *n, struct stat *st)
 {
 	int error = -ESTALE;
 
+	if (n->type == S_IFDIR)
+		return stat_removed(n, st);
 	pthread_mutex_lock(&fs->handles_lock);
 	struct handle *h = n->handles;
 	if (h)

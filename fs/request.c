@@ -1,4 +1,5 @@
 #include "fs/request.h"
+#include "fs/interrupt.h"
 
 #include "fs/handle.h"
 
@@ -63,7 +64,8 @@ static void interrupted(fuse_req_t req, void *data)
 {
 	struct request *rq = data;
 
-	(void)req;
+	if (!interrupt_matters(fuse_req_ctx(req)->pid))
+		return;
 	pthread_mutex_lock(&rq->lock);
 	rq->cancelled = true;
 	if (rq->in_store)

@@ -72,6 +72,8 @@ int wal_head_decode(const uint8_t *bytes, struct wal_head *out)
 	}
 	if (image.crc != crc32c(0, &image, offsetof(struct head_image, crc)))
 		return -EBADMSG;
+	if (!wal_all_zero(bytes + sizeof(image), WAL_HEAD_BYTES - sizeof(image)))
+		return -EBADMSG;
 	*out = (struct wal_head){
 		.number = image.number,
 		.prev = image.prev,
@@ -163,13 +165,23 @@ bool wal_frame_decode(uint32_t seed, const uint8_t *bytes, struct wal_frame *out
 	return true;
 }
 
+/* No CRC covers what fills a frame up; so that no byte of the log can change unseen, it must be just what was written. */
+static bool tail_is_whole(const uint8_t *tail, const uint8_t *end)
+{
+	const uint64_t mark = FRAME_END;
+	const uint8_t *at = end - sizeof(mark);
+	return memcmp(at, &mark, sizeof(mark)) == 0 && wal_all_zero(tail, (uint64_t)(at - tail));
+}
+
 bool wal_frame_whole(uint32_t seed, const uint8_t *segment, uint64_t bytes, uint64_t offset, struct wal_frame *out)
 {
 	if (bytes - offset < WAL_BLOCK_BYTES || !wal_frame_decode(seed, segment + offset, out))
 		return false;
 	if (wal_frame_extent(out->size) > bytes - offset)
 		return false;
-	return crc32c(0, segment + offset + WAL_FRAME_HEAD_BYTES, out->size) == out->check;
+	const uint8_t *payload = segment + offset + WAL_FRAME_HEAD_BYTES;
+	return crc32c(0, payload, out->size) == out->check &&
+	       tail_is_whole(payload + out->size, segment + offset + wal_frame_extent(out->size));
 }
 
 /* A whole frame after `seq` proves that `seq` had been made durable: frames are written one at a time. */

@@ -57,7 +57,7 @@ void wal_frame_seal(uint32_t seed, uint64_t seq, uint32_t prev, uint8_t *payload
 void wal_frame_mask(uint8_t *payload, size_t size, uint64_t mask);
 /* True when the head at `bytes` passes its check. */
 bool wal_frame_decode(uint32_t seed, const uint8_t *bytes, struct wal_frame *out);
-/* True when the frame that begins at `offset` of the segment in memory is whole. */
+/* True when the frame that begins at `offset` of the segment in memory is whole, its end mark and padding included. */
 bool wal_frame_whole(uint32_t seed, const uint8_t *segment, uint64_t bytes, uint64_t offset, struct wal_frame *out);
 
 enum wal_tail { WAL_TAIL_CLEAN, WAL_TAIL_TORN, WAL_TAIL_DAMAGED };

@@ -225,9 +225,10 @@ static void *loop_run(void *arg)
 	bool failed = false, handed_over = false;
 
 	while (!atomic_load(&s->stopping)) {
-		take_events(s, &stored, &failed, &handed_over);
 		int64_t now_ns = clock_mono_ns();
-		replica_run(s->replica, now_ns);
+		replica_tick(s->replica, now_ns);
+		take_events(s, &stored, &failed, &handed_over);
+		replica_run(s->replica);
 		raft_status(s->raft, &status);
 		publish_status(s, &status);
 		if (now_ns - house_ns >= HOUSEKEEPING_NS) {

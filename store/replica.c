@@ -231,18 +231,23 @@ static void end_overdue(struct replica *r)
 	pending_finish(overdue);
 }
 
-void replica_run(struct replica *r, int64_t now_ns)
+void replica_tick(struct replica *r, int64_t now_ns)
 {
 	r->now_ns = now_ns;
+	if (!r->failed)
+		raft_tick(r->raft, (uint64_t)(now_ns / 1000000));
+}
+
+void replica_run(struct replica *r)
+{
 	if (r->failed) {
 		pending_finish(pending_take_all(r->pending, -EIO));
 		return;
 	}
-	raft_tick(r->raft, (uint64_t)(now_ns / 1000000));
 	take_pending(r);
 	while (raft_has_ready(r->raft))
 		carry_out(r, raft_ready(r->raft));
-	if (pending_overdue(r->pending) || now_ns - r->overdue_ns >= TICK_NS)
+	if (pending_overdue(r->pending) || r->now_ns - r->overdue_ns >= TICK_NS)
 		end_overdue(r);
 }
 

@@ -34,6 +34,8 @@ struct replica_ports {
 struct replica *replica_new(struct raft *raft, struct pending *pending, const struct replica_ports *ports);
 void replica_free(struct replica *r);
 
+/* The time now; before the inputs that it dates. */
+void replica_tick(struct replica *r, int64_t now_ns);
 /* Inputs. After any number of them: replica_run. */
 void replica_frame(struct replica *r, uint64_t from, uint8_t kind, struct span payload);
 void replica_stored(struct replica *r, uint64_t save);
@@ -42,9 +44,9 @@ void replica_trimmed(struct replica *r, uint64_t first);
 /* This node's disk failed: it gives up leadership and takes no more part. */
 void replica_fail(struct replica *r);
 
-/* Takes up what is pending, lets time pass, carries out what raft asks for. */
-void replica_run(struct replica *r, int64_t now_ns);
-/* When replica_run should be called again if nothing else happens. */
+/* Takes up what is pending, carries out what raft asks for, ends what is overdue. */
+void replica_run(struct replica *r);
+/* When replica_tick and replica_run should be called again if nothing else happens. */
 int64_t replica_deadline_ns(const struct replica *r);
 
 #endif

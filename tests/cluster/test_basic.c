@@ -47,7 +47,7 @@ static void each_command_that_writes_makes_exactly_one_revision(void **state)
 		"true > emptied",
 		": > new",
 		"touch touched",
-		"cp /etc/passwd copied",
+		"cp /etc/passwd new",
 		"(echo a; echo b) > subshell",
 		"{ echo a; echo b; } > group",
 		"bash -c 'echo x > from-bash'",
@@ -77,6 +77,23 @@ static void each_command_that_writes_makes_exactly_one_revision(void **state)
 	assert_true(file_is(path("%s/subshell", mnt(c)), "a\nb\n"));
 	assert_true(file_is(path("%s/loop", mnt(c)), "1\n2\n3\n"));
 	assert_true(file_is(path("%s/empty", mnt(c)), ""));
+}
+
+/* Of nodes that race on O_EXCL one must win at open: so the empty file is a revision of its own, and what is written is the next one. */
+static void an_exclusive_creation_is_decided_at_open_and_what_is_written_at_close(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(1, NULL);
+	const char *f = path("%s/f", mnt(c));
+	uint64_t before = revision(c);
+	int fd = open(f, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(revision(c), before + 1);
+	assert_int_equal(write(fd, "one", 3), 3);
+	assert_true(file_is(f, ""));
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(revision(c), before + 2);
+	assert_true(file_is(f, "one"));
 }
 
 static void a_handle_with_nothing_to_publish_publishes_nothing(void **state)
@@ -438,6 +455,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STORY(the_usual_commands_do_the_usual_things),
 		STORY(each_command_that_writes_makes_exactly_one_revision),
+		STORY(an_exclusive_creation_is_decided_at_open_and_what_is_written_at_close),
 		STORY(a_handle_with_nothing_to_publish_publishes_nothing),
 		STORY(fsync_publishes_and_close_adds_nothing),
 		STORY(every_revision_of_a_key_can_be_read_by_path),

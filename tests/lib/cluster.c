@@ -53,19 +53,21 @@ int rounds(int full)
 struct cluster *cluster_new(int count, const char *options)
 {
 	const char *tmp = getenv("TMPDIR");
+	char dir[sizeof(((struct cluster *)0)->dir)];
 	struct cluster *c = calloc(1, sizeof(*c));
 	assert_non_null(c);
 	assert_null(live);
-	snprintf(c->dir, sizeof(c->dir), "%s/tally-XXXXXX", tmp && strlen(tmp) < 64 ? tmp : "/tmp");
-	assert_non_null(mkdtemp(c->dir));
+	snprintf(dir, sizeof(dir), "%s/tally-XXXXXX", tmp && strlen(tmp) < 64 ? tmp : "/tmp");
+	assert_non_null(mkdtemp(dir));
+	memcpy(c->dir, dir, sizeof(dir));
 	snprintf(c->options, sizeof(c->options), "%s", options ? options : "");
 	c->count = count;
 	for (int i = 0; i < count; i++) {
 		struct cluster_node *n = &c->nodes[i];
 		snprintf(n->name, sizeof(n->name), "n%d", i + 1);
-		snprintf(n->data, sizeof(n->data), "%s/data%d", c->dir, i + 1);
-		snprintf(n->mount, sizeof(n->mount), "%s/mnt%d", c->dir, i + 1);
-		snprintf(n->log, sizeof(n->log), "%s/log%d", c->dir, i + 1);
+		snprintf(n->data, sizeof(n->data), "%s/data%d", dir, i + 1);
+		snprintf(n->mount, sizeof(n->mount), "%s/mnt%d", dir, i + 1);
+		snprintf(n->log, sizeof(n->log), "%s/log%d", dir, i + 1);
 		n->port = count > 1 ? free_port() : 0;
 		assert_int_equal(mkdir(n->data, 0700), 0);
 		assert_int_equal(mkdir(n->mount, 0755), 0);
@@ -345,6 +347,11 @@ static bool log_complains(const struct cluster_node *n)
 	return bad;
 }
 
+static bool nothing_left(void *ctx)
+{
+	return process_with(ctx) == 0;
+}
+
 int cluster_teardown(void **state)
 {
 	struct cluster *c = live;
@@ -367,11 +374,13 @@ int cluster_teardown(void **state)
 			bad = -1;
 		}
 	}
-	for (int stray = process_with(c->dir); stray > 0; stray = process_with(c->dir)) {
+	int stray = process_with(c->dir);
+	if (stray > 0) {
 		fprintf(stderr, "a daemon was left running: %d\n", stray);
 		bad = -1;
 		kill(stray, SIGKILL);
 		umount2(c->nodes[0].mount, MNT_DETACH);
+		wait_until(nothing_left, c->dir, CLUSTER_END_MS);
 	}
 	for (int i = 0; i < c->count; i++)
 		if (log_complains(&c->nodes[i]))

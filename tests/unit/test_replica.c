@@ -296,6 +296,9 @@ static void submit(struct world *w, struct node *n, bool is_read)
 static void step(struct world *w)
 {
 	w->now_ns += STEP_NS;
+	for (int i = 0; i < NODES; i++)
+		if (w->nodes[i].up)
+			replica_tick(w->nodes[i].replica, w->now_ns);
 	deliver(w);
 	for (int i = 0; i < NODES; i++) {
 		struct node *n = &w->nodes[i];
@@ -308,7 +311,7 @@ static void step(struct world *w)
 			replica_stored(n->replica, s->number);
 			free_save(s);
 		}
-		replica_run(n->replica, w->now_ns);
+		replica_run(n->replica);
 		pending_finish(pending_take_reads(n->pending, n->applied));
 	}
 }

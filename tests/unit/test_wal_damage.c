@@ -193,6 +193,18 @@ static void a_flipped_bit_in_a_segments_head_is_refused(void **state)
 	free(t.data);
 }
 
+static void a_flipped_bit_in_what_fills_a_frame_or_a_head_up_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct tail t = write_log(f, (const uint32_t[]){104, 130, 900}, 3);
+	size_t entry1 = 4096 + 128, entry2 = entry1 + 192;
+	assert_memory_equal(t.data + entry2, "wFRM", 4);
+	flip_bits(f, &t, entry1 + 40 + 24 + 104, entry2, 1);
+	flip_bits(f, &t, 72, 4096, 101);
+	must_hold(f, 3);
+	free(t.data);
+}
+
 static void a_truncated_segment_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -392,6 +404,7 @@ int main(void)
 		TEST(a_frame_with_any_set_of_sectors_missing_is_cut),
 		TEST(a_torn_frame_full_of_zeros_is_told_from_a_damaged_one),
 		TEST(a_flipped_bit_in_an_earlier_frame_is_refused),
+		TEST(a_flipped_bit_in_what_fills_a_frame_or_a_head_up_is_refused),
 		TEST(a_flipped_bit_in_the_last_frame_is_refused_when_it_was_written_to_its_end),
 		TEST(a_flipped_bit_in_a_segments_head_is_refused),
 		TEST(a_truncated_segment_is_refused),

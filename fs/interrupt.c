@@ -1,0 +1,32 @@
+#include "fs/interrupt.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+
+static uint64_t bit(int sig)
+{
+	return UINT64_C(1) << (sig - 1);
+}
+
+bool interrupt_matters(pid_t tid)
+{
+	char name[64], line[128];
+	uint64_t thread = 0, shared = 0, blocked = 0, ignored = 0, caught = 0;
+
+	if (tid <= 0)
+		return true;
+	snprintf(name, sizeof(name), "/proc/%d/status", (int)tid);
+	FILE *f = fopen(name, "re");
+	if (!f)
+		return true;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "SigPnd: %" SCNx64, &thread) == 1 || sscanf(line, "ShdPnd: %" SCNx64, &shared) == 1 ||
+		    sscanf(line, "SigBlk: %" SCNx64, &blocked) == 1 || sscanf(line, "SigIgn: %" SCNx64, &ignored) == 1 ||
+		    sscanf(line, "SigCgt: %" SCNx64, &caught) == 1)
+			continue;
+	fclose(f);
+	uint64_t ignored_by_default = bit(SIGCHLD) | bit(SIGCONT) | bit(SIGURG) | bit(SIGWINCH);
+	return ((thread | shared) & ~blocked & ~ignored & ~(ignored_by_default & ~caught)) != 0;
+}
