@@ -209,15 +209,16 @@ static void carry_out(struct replica *r, const struct raft_ready *ready)
 		r->saved = ready->save;
 		r->ports.save(r->ports.ctx, ready->save, ready->hard_changed ? &ready->hard : NULL, ready->entries, ready->entries_count);
 	}
+	/* What is committed stays so, whatever is sent: callers wait for it, so it goes first. */
+	if (ready->committed_count > 0)
+		r->ports.apply(r->ports.ctx, ready->committed, ready->committed_count);
+	if (ready->read_ready && pending_confirm_reads(r->pending, ready->read_ticket, ready->read_index))
+		r->ports.reads_confirmed(r->ports.ctx);
 	send_messages(r, ready->send, ready->send_count);
 	hold_messages(r, r->saved, ready->send_stored, ready->send_stored_count);
 	send_held(r);
-	if (ready->committed_count > 0)
-		r->ports.apply(r->ports.ctx, ready->committed, ready->committed_count);
 	for (uint32_t i = 0; i < ready->fetch_count; i++)
 		r->ports.fetch(r->ports.ctx, ready->fetch[i].to, ready->fetch[i].lo, ready->fetch[i].hi);
-	if (ready->read_ready && pending_confirm_reads(r->pending, ready->read_ticket, ready->read_index))
-		r->ports.reads_confirmed(r->ports.ctx);
 }
 
 static void end_overdue(struct replica *r)

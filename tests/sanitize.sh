@@ -3,7 +3,7 @@
 set -eu
 kind=$1 build=$2
 here=$(cd "$(dirname "$0")" && pwd)
-export ASAN_OPTIONS="detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1"
+export ASAN_OPTIONS="suppressions=$here/lib/asan.supp:detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1"
 export LSAN_OPTIONS="suppressions=$here/lib/lsan.supp:print_suppressions=0"
 export UBSAN_OPTIONS="print_stacktrace=1"
 export TSAN_OPTIONS="suppressions=$here/lib/tsan.supp:halt_on_error=0:second_deadlock_stack=1"
