@@ -166,7 +166,7 @@ uint64_t raft_deadline_ms(const struct raft *r);
 void raft_step(struct raft *r, const struct raft_message *m);
 
 /* Appends a command to the leader's log. Errors: -EAGAIN not the leader, or handing leadership over; -ENOBUFS over
- * uncommitted_bytes_max; -EMSGSIZE over RAFT_ENTRY_BYTES_MAX. Success promises nothing: the entry may be lost with its leader. */
+ * uncommitted_bytes_max, or this member's own disk lags behind by as much; -EMSGSIZE over RAFT_ENTRY_BYTES_MAX. Success promises nothing: the entry may be lost with its leader. */
 int raft_propose(struct raft *r, const void *data, uint32_t size);
 
 /* Asks for a read index (6.4) and returns its ticket. Tickets rise. The core retries lost rounds and changed leaders by itself,

@@ -59,6 +59,18 @@ static int count_boot(struct wal *w, struct wal_why why)
 	return rc == 0 ? 0 : wal_refuse(why, rc, "%s: writing the log: %s", w->disk.path, strerror(-rc));
 }
 
+/* What was found may have been in the page cache alone, left by a process that died before its sync: both the last frames and the name of the
+ * last segment. It is about to be promised on. */
+static int settle_found(struct wal *w, struct wal_why why)
+{
+	if (w->segments_count == 0)
+		return 0;
+	int rc = wal_file_sync(w->fd);
+	if (rc == 0)
+		rc = wal_file_sync(w->disk.dir_fd);
+	return rc == 0 ? 0 : wal_refuse(why, rc, "%s: syncing the log: %s", w->disk.path, strerror(-rc));
+}
+
 int wal_open(const struct wal_config *config, struct wal **out, char *why_text, size_t why_size)
 {
 	struct wal_why why = {why_text, why_size};
@@ -76,6 +88,8 @@ int wal_open(const struct wal_config *config, struct wal **out, char *why_text, 
 	int rc = open_disk(w, config->dir, why);
 	if (rc == 0)
 		rc = wal_replay(w, why);
+	if (rc == 0)
+		rc = settle_found(w, why);
 	if (rc == 0)
 		rc = count_boot(w, why);
 	if (rc != 0) {

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REMEDY "restore the data folder from a backup, or, if other nodes hold the data, move it aside and let this node catch up from them"
+/* Nothing is advised that could lose data: a member that started over under its name would have forgotten its votes and promises. */
+#define REMEDY "restore this disk's content; while a majority of the other members runs, nothing is lost"
 
 /* One segment in memory. */
 struct image {

@@ -116,7 +116,7 @@ static int read_node_file(const char *path, struct identity *i, char *why, size_
 	if (rc == 0 && (i->cluster_id == 0 || i->members_count == 0 || i->name[0] == '\0'))
 		rc = -EBADMSG;
 	if (rc < 0)
-		refuse(why, why_size, rc, path, "is damaged or of another version; restore it from a backup of this node");
+		refuse(why, why_size, rc, path, "is damaged or of another version; put it back as it was, it never changes");
 	return rc;
 }
 
@@ -213,7 +213,7 @@ static int settle(const struct store_config *config, struct identity *i, char *w
 	i->fresh = rc == -ENOENT;
 	if (i->fresh && holds_data(config->data))
 		return refuse(why, why_size, -EBADMSG, path,
-			      "is missing although DATA holds a log or a store; restore it from a backup of this node");
+			      "is missing although DATA holds a log or a store; put it back, it never changes");
 	if (i->fresh)
 		describe_new(config, i);
 	else if (rc < 0)

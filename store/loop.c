@@ -261,6 +261,10 @@ void loop_stop(struct store *s)
 	}
 	replica_free(s->replica);
 	s->replica = NULL;
+}
+
+void loop_drop_fetched(struct store *s)
+{
 	while (s->fetched) {
 		struct fetched *f = s->fetched;
 		s->fetched = f->next;

@@ -82,6 +82,8 @@ struct store {
 
 int loop_start(struct store *s);
 void loop_stop(struct store *s);
+/* What the log writer answered after that. Once the writer has stopped. */
+void loop_drop_fetched(struct store *s);
 /* Something waits for the loop. Any thread. */
 void loop_wake(struct store *s);
 /* The callbacks for the log writer and the applier. */
@@ -92,5 +94,7 @@ struct applier_events loop_applier_events(struct store *s);
 
 /* True if the command needs a stage, and the write is under way; false if it fits into one entry. */
 bool stage_submit(struct store *s, const struct command *c, struct store_op *op);
+/* For pending_new. */
+void stage_admitted(void *staging, uint64_t sequence);
 
 #endif

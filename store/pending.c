@@ -8,6 +8,8 @@
 enum { KIND_READ = 1, KIND_WRITE = 2 };
 enum { STATE_NEW, STATE_HELD, STATE_SENT, STATE_CONFIRMED };
 
+#define NEWS_MAX 16
+
 struct queue {
 	struct store_op *head;
 	struct store_op *tail;
@@ -27,6 +29,16 @@ struct pending {
 	uint64_t unsent_from; /* every write below is sent or held */
 	uint64_t new_reads;
 	uint64_t cancelled;
+	void (*admitted)(void *staging, uint64_t sequence);
+};
+
+/* Held writes whose fate was decided under the mutex, to be told after it. */
+struct news {
+	struct {
+		void *staging;
+		uint64_t sequence;
+	} of[NEWS_MAX];
+	uint32_t count;
 };
 
 static void queue_push(struct queue *q, struct store_op *op)
@@ -53,7 +65,7 @@ static void queue_remove(struct queue *q, struct store_op *op)
 	op->next = op->prev = NULL;
 }
 
-struct pending *pending_new(uint64_t origin, uint64_t epoch, int64_t timeout_ns)
+struct pending *pending_new(uint64_t origin, uint64_t epoch, int64_t timeout_ns, void (*admitted)(void *staging, uint64_t sequence))
 {
 	struct pending *p = calloc(1, sizeof(*p));
 	if (!p)
@@ -62,6 +74,7 @@ struct pending *pending_new(uint64_t origin, uint64_t epoch, int64_t timeout_ns)
 	p->origin = origin;
 	p->epoch = epoch;
 	p->timeout_ns = timeout_ns;
+	p->admitted = admitted;
 	p->next_sequence = p->unsent_from = 1;
 	return p;
 }
@@ -82,6 +95,8 @@ static void begin(struct pending *p, struct store_op *op, uint8_t kind, int64_t 
 	op->ticket = op->sequence = 0;
 	op->deadline_ns = now_ns + p->timeout_ns;
 	op->resend_ns = 0;
+	op->reserve = 0;
+	op->staging = NULL;
 	op->result = (struct command_result){0};
 }
 
@@ -94,57 +109,82 @@ void pending_add_read(struct pending *p, struct store_op *op, int64_t now_ns)
 	pthread_mutex_unlock(&p->mutex);
 }
 
+static void fail(struct pending *p, struct store_op *op, int error)
+{
+	op->deadline_ns = 0;
+	op->ticket = (uint64_t)-error;
+	queue_push(&p->failed, op);
+	p->cancelled++;
+}
+
 static uint64_t floor_of(const struct pending *p)
 {
 	return p->writes.head ? p->writes.head->sequence : p->next_sequence;
 }
 
-static bool window_has_room(const struct pending *p)
+static bool window_has_room(const struct pending *p, uint32_t reserve)
 {
-	return p->next_sequence - floor_of(p) < COMMAND_WINDOW;
+	return p->next_sequence + reserve - floor_of(p) < COMMAND_WINDOW;
+}
+
+static void stamp(struct pending *p, const struct store_op *op)
+{
+	struct command_id id = {p->origin, p->epoch, op->sequence, floor_of(p)};
+	command_stamp_id(op->bytes.data, &id);
 }
 
 static void enter_window(struct pending *p, struct store_op *op)
 {
-	op->sequence = p->next_sequence++;
+	op->sequence = p->next_sequence;
+	p->next_sequence += 1 + op->reserve;
 	p->window[op->sequence % COMMAND_WINDOW] = op;
 	queue_push(&p->writes, op);
-	if (op->bytes.size > 0) {
-		struct command_id id = {p->origin, p->epoch, op->sequence, floor_of(p)};
-		command_stamp_id(op->bytes.data, &id);
-	}
+	if (op->bytes.size > 0)
+		stamp(p, op);
 }
 
-static void fill_window(struct pending *p)
+static void fill_window(struct pending *p, struct news *news)
 {
-	while (p->waiting.head && window_has_room(p)) {
+	while (p->waiting.head && window_has_room(p, p->waiting.head->reserve) && news->count < NEWS_MAX) {
 		struct store_op *op = p->waiting.head;
 		queue_remove(&p->waiting, op);
 		enter_window(p, op);
+		if (op->staging) {
+			news->of[news->count].staging = op->staging;
+			news->of[news->count++].sequence = op->sequence;
+		}
 	}
+}
+
+static void tell(struct pending *p, const struct news *news)
+{
+	for (uint32_t i = 0; i < news->count; i++)
+		p->admitted(news->of[i].staging, news->of[i].sequence);
+}
+
+static void wait_for_place(struct pending *p, struct store_op *op)
+{
+	struct news news = {.count = 0};
+	pthread_mutex_lock(&p->mutex);
+	queue_push(&p->waiting, op);
+	fill_window(p, &news);
+	pthread_mutex_unlock(&p->mutex);
+	tell(p, &news);
 }
 
 void pending_add_write(struct pending *p, struct store_op *op, int64_t now_ns)
 {
 	begin(p, op, KIND_WRITE, now_ns);
-	pthread_mutex_lock(&p->mutex);
-	queue_push(&p->waiting, op);
-	fill_window(p);
-	pthread_mutex_unlock(&p->mutex);
+	wait_for_place(p, op);
 }
 
-uint64_t pending_add_held(struct pending *p, struct store_op *op, int64_t now_ns)
+void pending_add_held(struct pending *p, struct store_op *op, uint32_t parts, void *staging, int64_t now_ns)
 {
-	uint64_t sequence = 0;
 	begin(p, op, KIND_WRITE, now_ns);
-	pthread_mutex_lock(&p->mutex);
-	if (!p->waiting.head && window_has_room(p)) {
-		op->state = STATE_HELD;
-		enter_window(p, op);
-		sequence = op->sequence;
-	}
-	pthread_mutex_unlock(&p->mutex);
-	return sequence;
+	op->state = STATE_HELD;
+	op->reserve = parts;
+	op->staging = staging;
+	wait_for_place(p, op);
 }
 
 static struct store_op *find_write(const struct pending *p, uint64_t sequence)
@@ -153,15 +193,49 @@ static struct store_op *find_write(const struct pending *p, uint64_t sequence)
 	return op && op->sequence == sequence ? op : NULL;
 }
 
+/* Behind the last one with a lower sequence. */
+static void queue_insert(struct queue *q, struct store_op *op)
+{
+	struct store_op *before = q->tail;
+	while (before && before->sequence > op->sequence)
+		before = before->prev;
+	op->prev = before;
+	op->next = before ? before->next : q->head;
+	if (op->next)
+		op->next->prev = op;
+	else
+		q->tail = op;
+	if (before)
+		before->next = op;
+	else
+		q->head = op;
+}
+
+void pending_add_part(struct pending *p, struct store_op *op, uint64_t sequence, uint32_t part, int64_t now_ns)
+{
+	begin(p, op, KIND_WRITE, now_ns);
+	pthread_mutex_lock(&p->mutex);
+	if (find_write(p, sequence)) {
+		op->sequence = sequence + 1 + part;
+		p->window[op->sequence % COMMAND_WINDOW] = op;
+		queue_insert(&p->writes, op);
+		stamp(p, op);
+		if (p->unsent_from > op->sequence)
+			p->unsent_from = op->sequence;
+	} else {
+		fail(p, op, -ECANCELED);
+	}
+	pthread_mutex_unlock(&p->mutex);
+}
+
 void pending_release(struct pending *p, uint64_t sequence, struct writer *bytes, int64_t now_ns)
 {
 	pthread_mutex_lock(&p->mutex);
 	struct store_op *op = find_write(p, sequence);
 	if (op && op->state == STATE_HELD && op->deadline_ns > 0) {
-		struct command_id id = {p->origin, p->epoch, op->sequence, floor_of(p)};
-		command_stamp_id(bytes->data, &id);
 		op->bytes = *bytes;
 		*bytes = (struct writer){0};
+		stamp(p, op);
 		op->state = STATE_NEW;
 		op->deadline_ns = now_ns + p->timeout_ns;
 		if (p->unsent_from > sequence)
@@ -185,11 +259,8 @@ bool pending_extend(struct pending *p, uint64_t sequence, int64_t now_ns)
 void pending_add_failed(struct pending *p, struct store_op *op, int error)
 {
 	begin(p, op, KIND_WRITE, 0);
-	op->deadline_ns = 0;
-	op->ticket = (uint64_t)-error;
 	pthread_mutex_lock(&p->mutex);
-	queue_push(&p->failed, op);
-	p->cancelled++;
+	fail(p, op, error);
 	pthread_mutex_unlock(&p->mutex);
 }
 
@@ -203,8 +274,9 @@ void pending_cancel(struct pending *p, struct store_op *op)
 
 void pending_send(struct pending *p, int64_t now_ns, bool (*send)(void *ctx, struct span command), void *ctx)
 {
+	struct news news = {.count = 0};
 	pthread_mutex_lock(&p->mutex);
-	fill_window(p);
+	fill_window(p, &news);
 	if (p->unsent_from < floor_of(p))
 		p->unsent_from = floor_of(p);
 	for (; p->unsent_from < p->next_sequence; p->unsent_from++) {
@@ -217,6 +289,7 @@ void pending_send(struct pending *p, int64_t now_ns, bool (*send)(void *ctx, str
 		op->resend_ns = now_ns;
 	}
 	pthread_mutex_unlock(&p->mutex);
+	tell(p, &news);
 }
 
 void pending_resend(struct pending *p, int64_t before_ns)
@@ -322,6 +395,9 @@ struct store_op *pending_take_overdue(struct pending *p, int64_t now_ns)
 	take_from(p, &p->failed, now_ns, &taken);
 	p->cancelled = 0;
 	pthread_mutex_unlock(&p->mutex);
+	for (struct store_op *op = taken.head; op; op = op->next)
+		if (op->staging && op->sequence == 0)
+			p->admitted(op->staging, 0);
 	return taken.head;
 }
 

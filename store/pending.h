@@ -12,16 +12,20 @@
 
 struct pending;
 
-/* Sequences of (origin, epoch) start from 1. */
-struct pending *pending_new(uint64_t origin, uint64_t epoch, int64_t timeout_ns);
+/* Sequences of (origin, epoch) start from 1. `admitted`: see pending_add_held; called without the mutex. */
+struct pending *pending_new(uint64_t origin, uint64_t epoch, int64_t timeout_ns, void (*admitted)(void *staging, uint64_t sequence));
 void pending_free(struct pending *p); /* must be empty */
 
 /* A read barrier, not yet asked for. */
 void pending_add_read(struct pending *p, struct store_op *op, int64_t now_ns);
 /* A write; op->bytes holds the encoded command, which gets its identity once the window has room for it. */
 void pending_add_write(struct pending *p, struct store_op *op, int64_t now_ns);
-/* A write that has a sequence at once (returned) but no bytes yet, and is not sent before pending_release. 0 when the window is full. */
-uint64_t pending_add_held(struct pending *p, struct store_op *op, int64_t now_ns);
+/* A write that comes in parts. It takes a sequence s as soon as the window has room for it and `parts` more, which its parts then have to
+ * themselves: were they to wait for room like others, they could wait for the very write that waits for them. It has no bytes yet, and is
+ * not sent before pending_release. When it has its place, or is overdue before that, p's `admitted` is called with `staging` and s, or 0. */
+void pending_add_held(struct pending *p, struct store_op *op, uint32_t parts, void *staging, int64_t now_ns);
+/* Part number `part` (from 0) of held write `sequence`, with its bytes. Its deadline is its own. */
+void pending_add_part(struct pending *p, struct store_op *op, uint64_t sequence, uint32_t part, int64_t now_ns);
 /* Gives it its bytes, which become the table's, and a fresh deadline, and lets it be sent. If it is gone by now the bytes are freed. */
 void pending_release(struct pending *p, uint64_t sequence, struct writer *bytes, int64_t now_ns);
 /* Its deadline is counted afresh from now; false if it is gone. */

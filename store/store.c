@@ -52,7 +52,7 @@ static int open_mvcc(struct store *s, char *why, size_t why_size)
 	if (applied > wal_last(s->wal) || applied + 1 < wal_first(s->wal)) {
 		snprintf(why, why_size,
 			 "%s: the store has applied entry %llu, but the log in wal/ holds %llu to %llu: one of them is not the latest; "
-			 "restore both from one backup of this node",
+			 "put the latest of both back",
 			 s->config.data, (unsigned long long)applied, (unsigned long long)wal_first(s->wal),
 			 (unsigned long long)wal_last(s->wal));
 		return -EBADMSG;
@@ -134,6 +134,7 @@ static void teardown(struct store *s)
 		pending_finish(pending_take_all(s->pending, -ESHUTDOWN));
 	if (s->writer)
 		wal_writer_stop(s->writer);
+	loop_drop_fetched(s);
 	applier_stop(s->applier);
 	if (s->pending)
 		pending_finish(pending_take_all(s->pending, -ESHUTDOWN));
@@ -189,7 +190,7 @@ int store_open(const struct store_config *config, struct store **out, char *why,
 	if (rc == 0)
 		rc = open_net(s, why, why_size);
 	if (rc == 0) {
-		s->pending = pending_new(s->identity.id, s->epoch, config->timeout_ns);
+		s->pending = pending_new(s->identity.id, s->epoch, config->timeout_ns, stage_admitted);
 		rc = start_threads(s, why, why_size);
 	}
 	if (rc < 0) {

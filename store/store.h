@@ -53,6 +53,8 @@ struct store_op {
 	int64_t resend_ns;
 	uint64_t ticket;
 	uint64_t sequence;
+	uint32_t reserve; /* sequences for its parts */
+	void *staging;
 	uint8_t kind;
 	uint8_t state;
 	struct writer bytes;

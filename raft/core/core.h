@@ -66,6 +66,7 @@ struct save {
 	uint64_t last; /* the last entry in it that has not been overwritten since; 0: none */
 	uint64_t term;
 	uint64_t vote;
+	uint64_t listed_ms;
 };
 
 struct raft {

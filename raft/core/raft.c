@@ -216,6 +216,8 @@ int raft_propose(struct raft *r, const void *data, uint32_t size)
 		return -EMSGSIZE;
 	if (r->uncommitted_bytes > 0 && r->uncommitted_bytes + size > r->uncommitted_bytes_max)
 		return -ENOBUFS;
+	if (r->log.bytes > r->cache_bytes_max + r->uncommitted_bytes_max)
+		return -ENOBUFS; /* committed by the others, but not stored here */
 	log_view_append(&r->log, r->term, RAFT_ENTRY_COMMAND, data, size);
 	r->uncommitted_bytes += size;
 	r->flush = true;

@@ -127,8 +127,11 @@ static void list_save(struct raft *r, struct raft_ready *out)
 			abort();
 	}
 	out->save = ++r->save_number;
-	r->saves[r->saves_count++] =
-		(struct save){.number = out->save, .last = out->entries_count > 0 ? r->log.last : 0, .term = r->term, .vote = r->vote};
+	r->saves[r->saves_count++] = (struct save){.number = out->save,
+						   .last = out->entries_count > 0 ? r->log.last : 0,
+						   .term = r->term,
+						   .vote = r->vote,
+						   .listed_ms = r->now_ms};
 	r->listed = r->log.last;
 	r->hard_changed = false;
 }

@@ -1,5 +1,7 @@
 #include "raft/core/core.h"
 
+#define DISK_ELECTIONS_MAX 4 /* a save may take this many election timeouts */
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,12 +61,20 @@ static bool quorum_silent(const struct raft *r)
 	return r->now_ms - quorum_reached(heard, r->members_count) >= r->election_ms;
 }
 
+/* The others may be a majority without this member, and go on committing while its disk hangs: but then it applies nothing, answers nobody,
+ * and its log grows in memory. */
+static bool disk_hangs(const struct raft *r)
+{
+	return r->members_count > 1 && r->saves_count > 0 &&
+	       r->now_ms - r->saves[0].listed_ms > (uint64_t)DISK_ELECTIONS_MAX * r->election_ms;
+}
+
 void core_leader_tick(struct raft *r, uint64_t slept_ms)
 {
 	/* After a sleep replies may wait unread: they are given a heartbeat's time before silence is concluded. */
 	if (slept_ms > r->election_ms / 2)
 		r->grace_ms = r->now_ms + r->heartbeat_ms;
-	if (quorum_silent(r) && r->now_ms >= r->grace_ms) {
+	if ((quorum_silent(r) || disk_hangs(r)) && r->now_ms >= r->grace_ms) {
 		core_become_follower(r, r->term, 0);
 		return;
 	}
@@ -213,6 +223,8 @@ static void back_off(struct raft *r, struct progress *p, const struct raft_messa
 {
 	if (p->state == PROGRESS_REPLICATE ? m->log_index <= p->match : m->log_index != p->next - 1)
 		return; /* the answer to something older */
+	if (m->hint_index < p->match)
+		return; /* it has forgotten what it stored: asking at once again would only be refused at once */
 	uint64_t next = least(m->log_index, log_view_at_most(&r->log, m->hint_index, m->hint_term) + 1);
 	probe(p, next > p->match ? next : p->match + 1);
 	r->flush = true;

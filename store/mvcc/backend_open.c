@@ -55,7 +55,9 @@ static int env_open(struct backend *b, const struct opening *o)
 		return refuse(o, -EBADMSG,
 			      "made by another version of LMDB; start the tallyfs that wrote it, or move it away to begin anew");
 	if (rc == MDB_INVALID)
-		return refuse(o, -EBADMSG, "not an LMDB file, or its header is damaged; restore it, or move it away to begin anew");
+		return refuse(o, -EBADMSG,
+			      "not an LMDB file, or its header is damaged; restore this disk's content; while a majority of the other "
+			      "members runs, nothing is lost");
 	if (rc) {
 		snprintf(o->why, o->why_size, "%s: cannot open: %s", o->file, mdb_strerror(rc));
 		return backend_errno(rc);
@@ -76,15 +78,18 @@ static int check_length(struct backend *b, const struct opening *o)
 	if ((uint64_t)st.st_size + (uint64_t)PAGES_UNWRITTEN_MAX * stat.ms_psize >= pages * stat.ms_psize)
 		return 0;
 	snprintf(o->why, o->why_size,
-		 "%s: cut off: %" PRIu64 " bytes long, but %" PRIu64 " are in use; restore it, or move it away to begin anew", o->file,
-		 (uint64_t)st.st_size, pages * stat.ms_psize);
+		 "%s: cut off: %" PRIu64 " bytes long, but %" PRIu64
+		 " are in use; restore this disk's content; while a majority of the other members runs, nothing is lost",
+		 o->file, (uint64_t)st.st_size, pages * stat.ms_psize);
 	return -EBADMSG;
 }
 
 static int check_state(const struct opening *o, MDB_val stored, struct state *out)
 {
 	if (state_decode((struct span){stored.mv_data, stored.mv_size}, out))
-		return refuse(o, -EBADMSG, "its state is damaged; restore it, or move it away to begin anew");
+		return refuse(
+			o, -EBADMSG,
+			"its state is damaged; restore this disk's content; while a majority of the other members runs, nothing is lost");
 	if (out->format != MVCC_FORMAT) {
 		snprintf(o->why, o->why_size, "%s: in format %" PRIu32 ", this tallyfs reads format %u; start the tallyfs that wrote it",
 			 o->file, out->format, MVCC_FORMAT);
@@ -134,7 +139,9 @@ static int open_existing(struct backend *b, const struct opening *o, struct stat
 	else
 		error = check_state(o, value, out);
 	if (!error && open_databases(b, txn, 0))
-		error = refuse(o, -EBADMSG, "parts of it are missing; restore it, or move it away to begin anew");
+		error = refuse(o, -EBADMSG,
+			       "parts of it are missing; restore this disk's content; while a majority of the other members runs, nothing "
+			       "is lost");
 	/* Committing, not aborting, keeps the handles of the databases. */
 	if (error)
 		mdb_txn_abort(txn);

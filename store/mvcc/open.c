@@ -91,8 +91,10 @@ int mvcc_open(const struct mvcc_config *config, struct mvcc **out, char *why, si
 		goto out;
 	error = rebuild(m);
 	if (error) {
-		snprintf(why, why_size, "%s/data.mdb: cannot be read: %s; restore it, or move it away to begin anew", config->dir,
-			 error == -EBADMSG ? "a record is damaged" : strerror(-error));
+		snprintf(why, why_size,
+			 "%s/data.mdb: cannot be read: %s; restore this disk's content; while a majority of the other members runs, "
+			 "nothing is lost",
+			 config->dir, error == -EBADMSG ? "a record is damaged" : strerror(-error));
 		goto out;
 	}
 	mvcc_publish(m);

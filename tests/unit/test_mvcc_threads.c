@@ -188,8 +188,9 @@ static void what_is_buffered_is_committed_without_being_asked(void **state)
 	struct fixture *f = *state;
 	struct mvcc_stats s = {0};
 	put_file(f, "k", "v");
+	const struct timespec pause = {.tv_nsec = 1000000};
 	for (int i = 0; i < 5000 && s.commits == 0; i++) {
-		usleep(1000);
+		nanosleep(&pause, NULL);
 		mvcc_stats(f->m, &s);
 	}
 	assert_int_equal(s.commits, 1);

@@ -33,6 +33,14 @@ static struct store_op *new_write(void)
 	return op;
 }
 
+static uint64_t admitted;
+
+static void note_admitted(void *staging, uint64_t sequence)
+{
+	(void)staging;
+	admitted = sequence;
+}
+
 struct sent {
 	int count;
 	int room;
@@ -60,7 +68,7 @@ static void end_all(struct pending *p)
 
 static void a_write_is_stamped_with_origin_epoch_sequence_and_floor(void **state)
 {
-	struct pending *p = pending_new(7, 3, 5 * SECOND);
+	struct pending *p = pending_new(7, 3, 5 * SECOND, note_admitted);
 	struct sent sent = {.room = 8};
 	(void)state;
 
@@ -77,7 +85,7 @@ static void a_write_is_stamped_with_origin_epoch_sequence_and_floor(void **state
 
 static void a_write_is_sent_once_until_it_is_to_be_sent_again(void **state)
 {
-	struct pending *p = pending_new(7, 3, 5 * SECOND);
+	struct pending *p = pending_new(7, 3, 5 * SECOND, note_admitted);
 	struct sent sent = {.room = 8};
 	(void)state;
 
@@ -97,7 +105,7 @@ static void a_write_is_sent_once_until_it_is_to_be_sent_again(void **state)
 
 static void what_the_sender_refuses_is_offered_again(void **state)
 {
-	struct pending *p = pending_new(7, 3, 5 * SECOND);
+	struct pending *p = pending_new(7, 3, 5 * SECOND, note_admitted);
 	struct sent sent = {.room = 1};
 	(void)state;
 
@@ -114,7 +122,7 @@ static void what_the_sender_refuses_is_offered_again(void **state)
 
 static void at_most_a_window_of_sequences_is_open(void **state)
 {
-	struct pending *p = pending_new(7, 3, 5 * SECOND);
+	struct pending *p = pending_new(7, 3, 5 * SECOND, note_admitted);
 	struct sent sent = {.room = 2 * COMMAND_WINDOW};
 	(void)state;
 
@@ -122,9 +130,6 @@ static void at_most_a_window_of_sequences_is_open(void **state)
 		pending_add_write(p, new_write(), 0);
 	pending_send(p, 0, note_sent, &sent);
 	assert_int_equal(sent.count, COMMAND_WINDOW);
-	struct store_op *too_many = new_op();
-	assert_int_equal(pending_add_held(p, too_many, 0), 0);
-	free(too_many);
 	struct store_op *second = pending_take_write(p, 2);
 	pending_send(p, 0, note_sent, &sent);
 	assert_int_equal(sent.count, COMMAND_WINDOW); /* the first is still open: the window has not moved */
@@ -140,7 +145,7 @@ static void at_most_a_window_of_sequences_is_open(void **state)
 
 static void reads_are_released_in_order_of_ticket_and_index(void **state)
 {
-	struct pending *p = pending_new(7, 3, 5 * SECOND);
+	struct pending *p = pending_new(7, 3, 5 * SECOND, note_admitted);
 	struct store_op *a = new_op(), *b = new_op();
 	(void)state;
 
@@ -163,7 +168,7 @@ static void reads_are_released_in_order_of_ticket_and_index(void **state)
 
 static void an_operation_past_its_deadline_times_out_and_a_cancelled_one_is_interrupted(void **state)
 {
-	struct pending *p = pending_new(7, 3, 5 * SECOND);
+	struct pending *p = pending_new(7, 3, 5 * SECOND, note_admitted);
 	struct store_op *late = new_op(), *cancelled = new_write();
 	(void)state;
 
@@ -188,32 +193,90 @@ static void an_operation_past_its_deadline_times_out_and_a_cancelled_one_is_inte
 
 static void a_held_write_keeps_the_floor_and_goes_when_released(void **state)
 {
-	struct pending *p = pending_new(7, 3, 5 * SECOND);
+	struct pending *p = pending_new(7, 3, 5 * SECOND, note_admitted);
 	struct sent sent = {.room = 8};
-	struct store_op *held = new_op();
 	struct writer bytes = {0};
 	struct command c = {.type = COMMAND_UNLINK, .key = {"k", 1}, .truncate_to = COMMAND_NO_TRUNCATE};
 	(void)state;
 
-	assert_int_equal(pending_add_held(p, held, 0), 1);
-	pending_add_write(p, new_write(), 0);
+	pending_add_held(p, new_op(), 2, &sent, 0);
+	assert_int_equal(admitted, 1);
+	pending_add_write(p, new_write(), 0); /* 2 and 3 are for the parts */
 	pending_send(p, 0, note_sent, &sent);
 	assert_int_equal(sent.count, 1);
+	assert_int_equal(sent.ids[0].sequence, 4);
 	assert_int_equal(sent.ids[0].floor, 1);
+	pending_add_part(p, new_write(), 1, 1, 0);
+	pending_send(p, 0, note_sent, &sent);
+	assert_int_equal(sent.count, 2);
+	assert_int_equal(sent.ids[1].sequence, 3);
 	command_encode(&bytes, &c);
 	assert_true(pending_extend(p, 1, SECOND));
 	pending_release(p, 1, &bytes, SECOND);
 	assert_null(bytes.data);
 	pending_send(p, SECOND, note_sent, &sent);
-	assert_int_equal(sent.count, 2);
-	assert_int_equal(sent.ids[1].sequence, 1);
+	assert_int_equal(sent.count, 3);
+	assert_int_equal(sent.ids[2].sequence, 1);
 	assert_false(pending_extend(p, 99, SECOND));
+	end_all(p);
+}
+
+static void the_parts_of_a_held_write_never_wait_for_the_window(void **state)
+{
+	struct pending *p = pending_new(7, 3, 5 * SECOND, note_admitted);
+	struct sent sent = {.room = 2 * COMMAND_WINDOW};
+	(void)state;
+
+	pending_add_held(p, new_op(), 1, &sent, 0);
+	for (uint32_t i = 0; i < COMMAND_WINDOW; i++)
+		pending_add_write(p, new_write(), 0);
+	pending_send(p, 0, note_sent, &sent);
+	assert_int_equal(sent.count, COMMAND_WINDOW - 2);
+	pending_add_part(p, new_write(), 1, 0, 0);
+	pending_send(p, 0, note_sent, &sent);
+	assert_int_equal(sent.count, COMMAND_WINDOW - 1);
+	end_all(p);
+}
+
+static void a_held_write_waits_until_there_is_room_for_all_its_parts(void **state)
+{
+	struct pending *p = pending_new(7, 3, 5 * SECOND, note_admitted);
+	struct sent sent = {.room = 2 * COMMAND_WINDOW};
+	struct store_op *first, *held = new_op();
+	(void)state;
+
+	pending_add_write(p, new_write(), 0);
+	admitted = 0;
+	pending_add_held(p, held, COMMAND_WINDOW - 1, &sent, 0);
+	assert_int_equal(admitted, 0);
+	first = pending_take_write(p, 1);
+	pending_send(p, 0, note_sent, &sent);
+	assert_int_equal(admitted, 2);
+	writer_free(&first->bytes);
+	free(first);
+	end_all(p);
+}
+
+static void a_part_whose_whole_is_gone_fails(void **state)
+{
+	struct pending *p = pending_new(7, 3, 5 * SECOND, note_admitted);
+	struct store_op *held = new_op(), *part = new_write();
+	(void)state;
+
+	pending_add_held(p, held, 1, &admitted, 0);
+	assert_ptr_equal(pending_take_overdue(p, 5 * SECOND), held);
+	pending_add_part(p, part, 1, 0, 5 * SECOND);
+	assert_ptr_equal(pending_take_overdue(p, 5 * SECOND), part);
+	assert_int_equal(part->result.error, -ECANCELED);
+	writer_free(&part->bytes);
+	free(part);
+	free(held);
 	end_all(p);
 }
 
 static void a_refused_operation_ends_with_its_own_error(void **state)
 {
-	struct pending *p = pending_new(7, 3, 5 * SECOND);
+	struct pending *p = pending_new(7, 3, 5 * SECOND, note_admitted);
 	struct store_op *op = new_op();
 	(void)state;
 
@@ -235,6 +298,9 @@ int main(void)
 		cmocka_unit_test(reads_are_released_in_order_of_ticket_and_index),
 		cmocka_unit_test(an_operation_past_its_deadline_times_out_and_a_cancelled_one_is_interrupted),
 		cmocka_unit_test(a_held_write_keeps_the_floor_and_goes_when_released),
+		cmocka_unit_test(the_parts_of_a_held_write_never_wait_for_the_window),
+		cmocka_unit_test(a_held_write_waits_until_there_is_room_for_all_its_parts),
+		cmocka_unit_test(a_part_whose_whole_is_gone_fails),
 		cmocka_unit_test(a_refused_operation_ends_with_its_own_error),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

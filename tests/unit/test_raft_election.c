@@ -330,6 +330,28 @@ static void a_leader_that_hears_no_majority_for_an_election_timeout_steps_down(v
 	net_free(n);
 }
 
+static void a_leader_whose_disk_hangs_steps_down_though_the_others_go_on_committing(void **unused)
+{
+	(void)unused;
+	struct net *n = net_new(3, 1);
+	net_elect(n, 1);
+	uint64_t commit = net_status(n, 1).commit;
+	assert_int_equal(net_propose(n, 1, "x"), 0);
+	for (int ms = 0; ms < 500 * 5 && net_status(n, 1).role == RAFT_LEADER; ms += 10) {
+		n->now_ms += 10;
+		for (uint64_t id = 1; id <= 3; id++)
+			net_tick_one(n, id);
+		while (n->wire.count > 0) {
+			net_deliver(n, 0);
+			net_store(n, 2);
+			net_store(n, 3);
+		}
+	}
+	assert_true(net_status(n, 1).commit > commit); /* by the others */
+	assert_int_not_equal(net_status(n, 1).role, RAFT_LEADER);
+	net_free(n);
+}
+
 static void a_leader_that_slept_gives_its_followers_a_heartbeats_time_to_answer(void **unused)
 {
 	(void)unused;
@@ -498,6 +520,7 @@ int main(void)
 		cmocka_unit_test(a_member_that_hears_a_leader_refuses_to_vote_unless_it_is_a_hand_over),
 		cmocka_unit_test(a_member_that_has_not_heard_a_leader_for_an_election_timeout_votes),
 		cmocka_unit_test(a_leader_that_hears_no_majority_for_an_election_timeout_steps_down),
+		cmocka_unit_test(a_leader_whose_disk_hangs_steps_down_though_the_others_go_on_committing),
 		cmocka_unit_test(a_leader_that_slept_gives_its_followers_a_heartbeats_time_to_answer),
 		cmocka_unit_test(a_leader_of_an_old_term_is_answered_with_the_new_one),
 		cmocka_unit_test(a_candidate_of_an_old_term_is_refused_with_the_new_one),

@@ -215,7 +215,7 @@ static void start_node(struct world *w, struct node *n)
 		struct raft_entry e = {n->log[i].term, n->log[i].index, n->log[i].type, n->log[i].size, n->log[i].data};
 		assert_int_equal(raft_restore(n->raft, &e), 0);
 	}
-	n->pending = pending_new((uint64_t)n->number + 1, n->epoch, TIMEOUT_NS);
+	n->pending = pending_new((uint64_t)n->number + 1, n->epoch, TIMEOUT_NS, NULL);
 	n->replica = replica_new(n->raft, n->pending, &ports);
 	n->applied = 0;
 	n->ids_count = 0;
