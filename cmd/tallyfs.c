@@ -6,6 +6,7 @@
 #include "store/client/endpoint.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,10 +169,21 @@ static void stop(struct daemon *d)
 	fs_free(d->fs);
 }
 
+/* A descriptor of the store's must never be taken for a standard stream that the caller had closed. */
+static void hold_standard_streams(void)
+{
+	int fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO)
+		fd = open("/dev/null", O_RDWR);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	static struct daemon d;
 	sigset_t signals;
+	hold_standard_streams();
 	int error = options_parse(argc, argv, &d.options, d.why, WHY_SIZE);
 
 	if (!error && d.options.help) {

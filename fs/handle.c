@@ -1,7 +1,7 @@
 #include "fs/handle.h"
 
 #include "base/clock.h"
-#include "fs/holders.h"
+#include "fs/exclusive.h"
 #include "fs/view.h"
 
 #include <errno.h>
@@ -96,6 +96,7 @@ void handle_close(struct handle *h)
 		h->next->at = h->at;
 	h->node->writers -= h->writable;
 	pthread_mutex_unlock(&fs->handles_lock);
+	exclusive_give_back(h);
 	handle_put(h);
 }
 
@@ -150,26 +151,29 @@ struct handle *handle_of_creator(struct fs *fs, struct node *n)
 	return h;
 }
 
-bool handle_path(struct fs *fs, struct node *n, char *path, size_t size)
+struct holders_file handle_file(struct fs *fs, const struct node *n)
 {
-	char key[VIEW_KEY_SIZE];
+	struct stat provisional;
 
-	if (view_key(fs, n, NULL, key) < 0)
-		return false;
-	int written = snprintf(path, size, "%s/%s", fs->config.mountpoint, key);
-	return written > 0 && (size_t)written < size;
+	/* Not before it is asked for: the mount is there then. */
+	if (!fs->mount_id)
+		fs->mount_id = holders_mount(fs->config.mountpoint);
+	view_stat_bare(n, S_IFREG, &provisional);
+	return (struct holders_file){.mount = fs->mount_id, .ino = {n->ino ? n->ino : provisional.st_ino, provisional.st_ino}};
 }
 
 bool handle_caller_holds(struct fs *fs, struct node *n, pid_t thread)
 {
-	char path[PATH_MAX];
 	struct handle *h = handle_of_caller(fs, n, thread);
 
 	if (h) {
 		handle_put(h);
 		return true;
 	}
-	return n->writers && handle_path(fs, n, path, sizeof(path)) && holders_has(thread, path, true);
+	if (!n->writers)
+		return false;
+	struct holders_file file = handle_file(fs, n);
+	return holders_has(thread, &file, true);
 }
 
 bool handle_pending(const struct handle *h)
@@ -354,7 +358,7 @@ void handle_read(struct handle *h, struct request *rq, size_t size, off_t offset
 {
 	pthread_mutex_lock(&h->lock);
 	uint64_t end = handle_size(h), at = (uint64_t)offset;
-	h->answered = true;
+	h->answered = h->answered || at == 0;
 	if (at >= end) {
 		pthread_mutex_unlock(&h->lock);
 		request_data(rq, NULL, 0);

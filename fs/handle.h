@@ -7,6 +7,7 @@
 #define TALLY_FS_HANDLE_H
 
 #include "fs/dirty.h"
+#include "fs/holders.h"
 #include "fs/request.h"
 
 /* A record that several readers share. */
@@ -32,8 +33,9 @@ struct handle {
 	struct handle **at;
 	atomic_uint refs;
 	bool writable;
-	bool creates; /* made with its file, which may not be published yet */
-	pid_t opener; /* the thread */
+	bool creates;                 /* made with its file, which may not be published yet */
+	pid_t opener;                 /* the thread */
+	_Atomic uint64_t reservation; /* made with O_EXCL, and not published yet: holds its name; else 0 */
 	uint32_t create_mode;
 	uint32_t create_uid;
 	uint32_t create_gid;
@@ -42,8 +44,9 @@ struct handle {
 	pthread_mutex_t lock; /* over what follows */
 	struct pin *pin;      /* NULL: nothing below */
 	uint64_t base_size;   /* of the file below the layers */
-	bool answered;        /* a read */
+	bool answered;        /* a read at offset 0 */
 	bool failed;          /* the last publication, and that was reported */
+	int lost;             /* an append of unknown outcome was dropped, for this error: reported by every close and fsync from then on */
 	bool publishing;
 	int64_t touched_ns; /* the last unpublished change */
 	struct dirty frozen;
@@ -59,7 +62,7 @@ struct handle *handle_new(struct request *rq, struct node *n, struct record *rec
 void handle_list(struct handle *h);
 void handle_hold(struct handle *h);
 void handle_put(struct handle *h);
-/* Out of the node's list, and the kernel's reference given back. */
+/* Out of the node's list, and the kernel's reference given back; and its reservation, if no file came of it. */
 void handle_close(struct handle *h);
 
 static inline struct handle *handle_of(const struct fuse_file_info *file)
@@ -73,8 +76,8 @@ struct handle *handle_of_caller(struct fs *fs, struct node *n, pid_t thread);
 struct handle *handle_of_creator(struct fs *fs, struct node *n);
 /* Does the caller have this node open, by itself or inherited? It looks into /proc if it must. */
 bool handle_caller_holds(struct fs *fs, struct node *n, pid_t thread);
-/* The path of a node as processes see it; false if it has none that fits. */
-bool handle_path(struct fs *fs, struct node *n, char *path, size_t size);
+/* The node's file as /proc shows it. */
+struct holders_file handle_file(struct fs *fs, const struct node *n);
 
 /* h->lock is held for these. */
 bool handle_pending(const struct handle *h);

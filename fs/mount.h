@@ -15,6 +15,7 @@ struct fs {
 	struct nodes nodes;
 	pthread_mutex_t handles_lock; /* the lists of open handles in nodes */
 	struct fuse_session *session;
+	_Atomic long mount_id; /* as holders.h has it; 0: not asked for yet */
 	bool mounted;
 	bool ready_told;
 	pthread_mutex_t idle_lock;

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/statvfs.h>
 
 #define STATFS_BLOCK 4096u
@@ -105,6 +106,33 @@ static void getattr_past(struct request *rq)
 	view_stat(&r, rq->node->rev, &st);
 	record_done(&r);
 	request_attr(rq, &st, VIEW_FOREVER_SECONDS);
+}
+
+/* Asked only where the kernel checks no permissions by itself: a mount of root's for root alone, who may do anything but execute a file that
+ * nobody may. */
+static void access_live(struct request *rq, int error)
+{
+	struct record r = {0};
+
+	if (!error && !node_provisional(rq->node))
+		error = view_record(rq->fs, rq->node, &r);
+	if (!error && rq->flags & X_OK && S_ISREG(r.mode) && !(r.mode & 0111))
+		error = -EACCES;
+	record_done(&r);
+	request_error(rq, error);
+}
+
+void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+	struct fs *fs = fs_of(req);
+	struct request *rq = request_new(fs, req);
+
+	rq->node = node_of(fs, ino);
+	rq->flags = (unsigned)mask;
+	if (rq->node->kind == NODE_LIVE)
+		request_read(rq, access_live);
+	else
+		request_error(rq, mask & W_OK ? -EROFS : 0);
 }
 
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)

@@ -89,18 +89,17 @@ static bool same_process(pid_t opener, pid_t caller)
 static bool closes_last(struct request *rq, bool has_data)
 {
 	struct handle *h = rq->handle;
-	char path[PATH_MAX];
 
 	if (has_data && same_process(h->opener, rq->pid))
 		return true;
-	if (!handle_path(rq->fs, h->node, path, sizeof(path)))
-		return true;
-	if (holders_has(rq->pid, path, false))
+	struct holders_file file = handle_file(rq->fs, h->node);
+	if (holders_has(rq->pid, &file, false))
 		return false;
-	/* With other writers about, whoever holds the file may hold it through another open. What was written must not wait for that. */
-	if (has_data && h->node->writers > 1)
+	/* With other writers about, whoever holds the file may hold it through another open. What is pending must not wait for that: only a
+	 * close reports what became of it. */
+	if (h->node->writers > 1)
 		return true;
-	return !holders_others(rq->pid, path);
+	return !holders_others(rq->pid, &file);
 }
 
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
@@ -110,9 +109,10 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 	pthread_mutex_lock(&h->lock);
 	bool pending = handle_pending(h) || h->publishing;
 	bool has_data = h->dirty.bytes || h->publishing;
+	int lost = h->lost;
 	pthread_mutex_unlock(&h->lock);
-	if (!pending) {
-		fuse_reply_err(req, 0);
+	if (lost || !pending) {
+		fuse_reply_err(req, -lost);
 		return;
 	}
 	struct request *rq = file_request(req, ino, file);
@@ -146,7 +146,7 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 	struct handle *h = handle_of(file);
 
 	pthread_mutex_lock(&h->lock);
-	bool publish = handle_pending(h) && !h->failed;
+	bool publish = handle_pending(h) && !h->failed && !h->lost;
 	pthread_mutex_unlock(&h->lock);
 	if (publish) {
 		struct request *rq = request_new(fs, NULL);

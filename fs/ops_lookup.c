@@ -29,10 +29,10 @@ static void lookup_live(struct request *rq, int error)
 {
 	char text[VIEW_KEY_SIZE];
 	struct record r = {0};
-	int size = view_key(rq->fs, rq->node, rq->name, text);
+	int size = view_child_key(rq->fs, rq->node, rq->name, text);
 
 	if (!error && size < 0)
-		error = size == -ESTALE ? -ENOENT : size;
+		error = size;
 	if (!error)
 		error = mvcc_get(rq->fs->mvcc, (struct span){text, (size_t)size}, 0, &r);
 	if (error == -ENOENT)

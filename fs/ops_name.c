@@ -1,6 +1,7 @@
 #include "fs/ops.h"
 
 #include "fs/entry.h"
+#include "fs/exclusive.h"
 #include "fs/path.h"
 #include "fs/publish.h"
 #include "fs/view.h"
@@ -23,10 +24,10 @@ static void made(struct request *rq, int error)
 static void submit_named(struct request *rq, struct command *c, request_step *next)
 {
 	char text[VIEW_KEY_SIZE];
-	int size = view_key(rq->fs, rq->node, rq->name, text);
+	int size = view_child_key(rq->fs, rq->node, rq->name, text);
 
 	if (size < 0) {
-		request_error(rq, size == -ESTALE ? -ENOENT : size);
+		request_error(rq, size);
 		return;
 	}
 	c->key = (struct span){text, (size_t)size};
@@ -115,10 +116,49 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		submit_named(rq, &c, removed);
 }
 
-/* The name led to a file that was never published: that it is not in the store is no failure. */
+/* That a file which was never published is not in the store is no failure. */
 static void removed_provisional(struct request *rq, int error)
 {
-	removed(rq, error == -ENOENT ? 0 : error);
+	request_error(rq, error == -ENOENT ? 0 : error);
+}
+
+/* What has the name in the store, if anything has: the file was published after all, or somebody else made one. */
+static void remove_published(struct request *rq)
+{
+	struct command c = request_command(rq, COMMAND_UNLINK);
+
+	submit_named(rq, &c, removed_provisional);
+}
+
+static void reservation_cancelled(struct request *rq, int error)
+{
+	if (error == -ENOENT)
+		remove_published(rq);
+	else
+		request_error(rq, error);
+}
+
+/* No publication is under way any more. */
+static void remove_provisional(struct request *rq, int error)
+{
+	(void)error;
+	handle_put(rq->held_handle);
+	rq->held_handle = rq->handle = exclusive_holder(rq->fs, rq->held);
+	if (rq->handle)
+		exclusive_cancel(rq, reservation_cancelled);
+	else
+		remove_published(rq);
+}
+
+/* The name leads to a file that is not published yet, and now never will be. */
+static void unlink_provisional(struct request *rq)
+{
+	nodes_remove(&rq->fs->nodes, rq->node, rq->name);
+	rq->held_handle = rq->handle = handle_of_creator(rq->fs, rq->held);
+	if (rq->handle)
+		publish_start(rq, remove_provisional);
+	else
+		remove_published(rq);
 }
 
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -132,7 +172,10 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	rq->held = nodes_find(&rq->fs->nodes, rq->node, name);
-	submit_named(rq, &c, rq->held && node_provisional(rq->held) ? removed_provisional : removed);
+	if (rq->held && node_provisional(rq->held))
+		unlink_provisional(rq);
+	else
+		submit_named(rq, &c, removed);
 }
 
 static void renamed(struct request *rq, int error)
@@ -146,13 +189,13 @@ static void rename_submit(struct request *rq, int error)
 {
 	char text[VIEW_KEY_SIZE], text2[VIEW_KEY_SIZE];
 	struct command c = request_command(rq, COMMAND_RENAME);
-	int size = view_key(rq->fs, rq->node, rq->name, text);
-	int size2 = view_key(rq->fs, rq->node2, rq->name2, text2);
+	int size = view_child_key(rq->fs, rq->node, rq->name, text);
+	int size2 = view_child_key(rq->fs, rq->node2, rq->name2, text2);
 
 	if (!error && (size < 0 || size2 < 0))
 		error = size < 0 ? size : size2;
 	if (error) {
-		request_error(rq, error == -ESTALE ? -ENOENT : error);
+		request_error(rq, error);
 		return;
 	}
 	c.key = (struct span){text, (size_t)size};
@@ -182,7 +225,7 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t p
 	}
 	rq->held = nodes_find(&fs->nodes, rq->node, name);
 	/* A file that is not published yet is published first: the cluster can rename only what it has. */
-	if (rq->held && node_provisional(rq->held))
+	if (rq->held && node_provisional(rq->held) && handle_caller_holds(fs, rq->held, rq->pid))
 		rq->held_handle = rq->handle = handle_of_creator(fs, rq->held);
 	if (rq->handle)
 		publish_start(rq, rename_submit);

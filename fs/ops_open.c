@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "fs/control.h"
 #include "fs/entry.h"
+#include "fs/exclusive.h"
 #include "fs/publish.h"
 #include "fs/view.h"
 
@@ -99,40 +100,6 @@ static void create_reply(struct request *rq, struct node *n, struct handle *h, c
 	request_end(rq);
 }
 
-/* O_EXCL: the cluster decided that this open made the file. */
-static void created_exclusive(struct request *rq, int error)
-{
-	struct record *r = &rq->op.result.attr;
-	struct stat st;
-
-	if (error) {
-		request_error(rq, error);
-		return;
-	}
-	struct node_target target = view_target(r, 0, strlen(rq->name));
-	struct node *n = nodes_enter(&rq->fs->nodes, rq->node, rq->name, &target);
-	view_stat(r, 0, &st);
-	struct handle *h = handle_new(rq, n, r, rq->file.flags);
-	handle_list(h);
-	create_reply(rq, n, h, &st);
-}
-
-static void create_exclusive(struct request *rq)
-{
-	char text[VIEW_KEY_SIZE];
-	struct command c = request_command(rq, COMMAND_WRITE);
-	int size = view_key(rq->fs, rq->node, rq->name, text);
-
-	if (size < 0) {
-		request_error(rq, size == -ESTALE ? -ENOENT : size);
-		return;
-	}
-	c.key = (struct span){text, (size_t)size};
-	c.mode = S_IFREG | (rq->mode & 07777);
-	c.write_flags = WRITE_CREATE | WRITE_EXCL;
-	request_submit(rq, &c, created_exclusive);
-}
-
 /* -ESTALE where the kernel should look the name up again. */
 static int check_create(struct request *rq)
 {
@@ -157,28 +124,46 @@ static int check_create(struct request *rq)
 }
 
 /* The file exists for its maker alone until it is published, at its close: so nobody sees it empty. */
-static void create_deferred(struct request *rq, int error)
+static void create_provisional(struct request *rq, uint64_t reservation)
 {
 	struct node_target target = {.kind = NODE_LIVE, .mode = S_IFREG, .segment_len = strlen(rq->name)};
 	struct stat st;
-
-	if (!error)
-		error = check_create(rq);
-	if (error) {
-		request_error(rq, error);
-		return;
-	}
 	struct node *n = nodes_enter(&rq->fs->nodes, rq->node, rq->name, &target);
 	struct handle *h = handle_new(rq, n, NULL, O_RDWR);
+
 	h->creates = true;
+	h->reservation = reservation;
 	h->create_mode = rq->mode & 07777;
 	h->create_uid = rq->uid;
 	h->create_gid = rq->gid;
 	h->touched_ns = clock_wall_ns();
+	if (rq->file.flags & O_TRUNC)
+		h->dirty.truncate_to = 0; /* should somebody else make it first */
 	view_stat_bare(n, S_IFREG, &st);
 	handle_stat(h, &st);
 	handle_list(h);
 	create_reply(rq, n, h, &st);
+}
+
+static void create_deferred(struct request *rq, int error)
+{
+	if (!error)
+		error = check_create(rq);
+	if (error)
+		request_error(rq, error);
+	else
+		create_provisional(rq, 0);
+}
+
+/* O_EXCL: the cluster decided that this open makes the file. */
+static void create_reserved(struct request *rq, int error)
+{
+	if (!error) {
+		create_provisional(rq, rq->op.sequence);
+		return;
+	}
+	exclusive_failed(rq, error);
+	request_error(rq, error);
 }
 
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *file)
@@ -193,7 +178,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	if (error)
 		request_error(rq, error);
 	else if (file->flags & O_EXCL)
-		create_exclusive(rq);
+		exclusive_reserve(rq, create_reserved);
 	else if (fs->config.linearizable)
 		/* The kernel never remembers that a name is missing, so a LOOKUP within this same open(2) has just passed a barrier:
 		 * there is a quorum, and this node has all that was there before the call. */

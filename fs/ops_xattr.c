@@ -169,7 +169,7 @@ static void change(struct request *rq)
 		return;
 	}
 	/* The cluster can change only what it has. */
-	if (node_provisional(rq->node))
+	if (node_provisional(rq->node) && handle_caller_holds(rq->fs, rq->node, rq->pid))
 		rq->held_handle = rq->handle = handle_of_creator(rq->fs, rq->node);
 	if (rq->handle)
 		publish_start(rq, change_submit);

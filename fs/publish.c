@@ -40,8 +40,10 @@ static void thaw(struct handle *h)
 
 static void settle_failed(struct handle *h, int error)
 {
-	if (h->frozen.tail.size && outcome_unknown(error))
+	if (h->frozen.tail.size && outcome_unknown(error)) {
 		dirty_done(&h->frozen);
+		h->lost = error;
+	}
 	thaw(h);
 	h->failed = true;
 }
@@ -53,9 +55,10 @@ static void settle_published(struct handle *h, const struct record *published)
 
 	if (node_provisional(h->node))
 		h->node->ino = published->ino;
-	if (view_record_by_ino(h->fs, h->node, &r)) {
+	int error = view_record_by_ino(h->fs, h->node, &r);
+	if (error) {
 		thaw(h);
-		h->node->cancelled = true;
+		h->node->cancelled = h->node->cancelled || error == -ESTALE;
 		return;
 	}
 	handle_pin(h, &r);
@@ -73,6 +76,7 @@ static void settle(struct handle *h, int error, const struct record *published)
 		settle_failed(h, error);
 	} else {
 		settle_published(h, published);
+		h->reservation = 0;
 	}
 	h->frozen_attr = (struct handle_attr){0};
 	h->publishing = false;
@@ -92,7 +96,10 @@ static void published(struct request *rq, int error)
 	while (waiting) {
 		struct request *next = waiting->queued;
 		waiting->queued = NULL;
-		publish_start(waiting, waiting->after);
+		if (error == -ESHUTDOWN)
+			waiting->after(waiting, error);
+		else
+			publish_start(waiting, waiting->after);
 		waiting = next;
 	}
 }
@@ -126,13 +133,14 @@ static int submit(struct request *rq)
 	if (!c.ino) {
 		int size = view_key(rq->fs, h->node, NULL, key);
 		if (size < 0)
-			return size;
+			return size == -ESTALE ? -ENOENT : size;
 		c.key = (struct span){key, (size_t)size};
 		c.write_flags = WRITE_CREATE;
 		c.mode = S_IFREG | (h->create_mode & 07777);
 		c.uid = h->create_uid;
 		c.gid = h->create_gid;
 	}
+	c.reservation = h->reservation;
 	const struct handle_attr *a = &h->frozen_attr;
 	c.set_mask = a->mask;
 	c.set_uid = a->uid;
@@ -162,9 +170,10 @@ void publish_start(struct request *rq, request_step *after)
 		pthread_mutex_unlock(&h->lock);
 		return;
 	}
-	if (!handle_pending(h)) {
+	if (h->lost || !handle_pending(h)) {
+		int lost = h->lost;
 		pthread_mutex_unlock(&h->lock);
-		after(rq, 0);
+		after(rq, lost);
 		return;
 	}
 	freeze(h);

@@ -15,6 +15,8 @@
 /* The key of `name` in the node (NULL: of the node itself), NUL-terminated; returns its length. -ENAMETOOLONG; -ESTALE if the file or directory
  * that it is below is gone. */
 int view_key(struct fs *fs, struct node *n, const char *name, char key[VIEW_KEY_SIZE]);
+/* The same for a name in a directory of the live tree; -ESTALE also if another directory stands in its place now. */
+int view_child_key(struct fs *fs, struct node *dir, const char *name, char key[VIEW_KEY_SIZE]);
 /* The record that the node stands for. -ESTALE: the name now leads to something else or nothing, so the kernel should walk the path again.
  * Ended by record_done. */
 int view_record(struct fs *fs, struct node *n, struct record *out);

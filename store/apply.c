@@ -1,6 +1,6 @@
 #include "store/apply.h"
 #include "store/apply_commands.h"
-#include "store/session.h"
+#include "store/reservation.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 struct apply {
 	struct mvcc *m;
 	struct sessions sessions;
+	struct reservations reservations;
 	struct plan plan;
 	struct writer session_bytes;
 };
@@ -20,7 +21,7 @@ static int (*const commands[])(struct plan *p, const struct command *c) = {
 	[COMMAND_MKNOD] = apply_mknod,       [COMMAND_SETATTR] = apply_setattr,
 	[COMMAND_SETXATTR] = apply_setxattr, [COMMAND_REMOVEXATTR] = apply_removexattr,
 	[COMMAND_PUT] = apply_put,           [COMMAND_DELETE] = apply_delete,
-	[COMMAND_LOAD] = apply_load,
+	[COMMAND_LOAD] = apply_load,         [COMMAND_RESERVE] = apply_reserve,
 };
 
 int apply_open(struct mvcc *m, struct apply **out)
@@ -29,7 +30,11 @@ int apply_open(struct mvcc *m, struct apply **out)
 	if (!a)
 		abort();
 	a->m = a->plan.m = m;
+	a->plan.reservations = &a->reservations;
+	a->plan.sessions = &a->sessions;
 	int err = sessions_load(&a->sessions, m);
+	if (err == 0)
+		err = reservations_load(&a->reservations, m);
 	if (err < 0) {
 		apply_close(a);
 		return err;
@@ -43,6 +48,7 @@ void apply_close(struct apply *a)
 	if (!a)
 		return;
 	plan_free(&a->plan);
+	reservations_done(&a->reservations);
 	sessions_done(&a->sessions);
 	writer_free(&a->session_bytes);
 	free(a);

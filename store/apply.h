@@ -19,7 +19,7 @@ struct apply_outcome {
 	struct command_result result;
 };
 
-/* Loads the sessions from the store. */
+/* Loads the sessions and the reservations from the store. */
 int apply_open(struct mvcc *m, struct apply **out);
 void apply_close(struct apply *a);
 /* Applies log entry (index, term). `command` is empty for an entry without one (a new leader's first): only the applied index moves.

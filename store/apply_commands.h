@@ -19,6 +19,7 @@ int apply_removexattr(struct plan *p, const struct command *c);
 int apply_put(struct plan *p, const struct command *c);
 int apply_delete(struct plan *p, const struct command *c);
 int apply_load(struct plan *p, const struct command *c);
+int apply_reserve(struct plan *p, const struct command *c);
 
 /* Sets what c->set_mask says, SET_SIZE aside. */
 void attr_set(struct plan *p, const struct command *c, struct record *r);

@@ -15,6 +15,8 @@ static int make(struct plan *p, const struct command *c, uint32_t mode)
 		return -EEXIST;
 	if ((err = plan_parent(p, c->key, &parent)) < 0)
 		return err;
+	if (plan_reserved(p, c, c->key))
+		return -EEXIST;
 	plan_create(p, c, parent, at, mode);
 	p->target = at;
 	return 0;

@@ -95,7 +95,7 @@ void plan_reset(struct plan *p)
 	free(p->slots);
 	p->slots = NULL;
 	p->slots_count = p->count = 0;
-	struct writer *kept[] = {&p->doomed, &p->moves, &p->xattrs, &p->staged};
+	struct writer *kept[] = {&p->doomed, &p->moves, &p->unreserved, &p->reserved_moves, &p->xattrs, &p->staged};
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
 		writer_clear(kept[i]);
 		if (kept[i]->capacity > MVCC_XATTRS_MAX)
@@ -104,6 +104,7 @@ void plan_reset(struct plan *p)
 	free(p->ranges);
 	p->ranges = NULL;
 	p->swap = false;
+	p->reserve = NULL;
 	p->first_put = p->last_put = NULL;
 	p->target = NULL;
 	p->done = 0;
@@ -117,6 +118,8 @@ void plan_free(struct plan *p)
 	free(p->chunks);
 	writer_free(&p->doomed);
 	writer_free(&p->moves);
+	writer_free(&p->unreserved);
+	writer_free(&p->reserved_moves);
 	writer_free(&p->xattrs);
 	writer_free(&p->staged);
 }
@@ -133,6 +136,11 @@ struct span key_parent(struct span key)
 {
 	const char *slash = key.size ? memrchr(key.data, '/', key.size) : NULL;
 	return (struct span){key.data, slash ? (size_t)(slash - (const char *)key.data) : 0};
+}
+
+bool key_is_below(struct span key, struct span dir)
+{
+	return key.size > dir.size && ((const char *)key.data)[dir.size] == '/' && memcmp(key.data, dir.data, dir.size) == 0;
 }
 
 int plan_at(struct plan *p, struct span key, struct change **out)
@@ -195,8 +203,8 @@ int plan_parent(struct plan *p, struct span key, struct change **out)
 	return 0;
 }
 
-/* How many directories above `key` are missing. */
-static int missing_above(struct plan *p, struct span key, uint32_t *out)
+/* How many directories above `key` are missing. What is reserved will be a file. */
+static int missing_above(struct plan *p, const struct command *c, struct span key, uint32_t *out)
 {
 	struct change *at;
 	uint32_t missing = 0;
@@ -207,6 +215,8 @@ static int missing_above(struct plan *p, struct span key, uint32_t *out)
 			return err;
 		if (at->live)
 			break;
+		if (plan_reserved(p, c, key))
+			return -ENOTDIR;
 	}
 	*out = missing;
 	return change_is_dir(at) ? 0 : -ENOTDIR;
@@ -215,7 +225,7 @@ static int missing_above(struct plan *p, struct span key, uint32_t *out)
 int plan_make_parent(struct plan *p, const struct command *c, struct span key, struct change **out)
 {
 	uint32_t missing;
-	int err = missing_above(p, key, &missing);
+	int err = missing_above(p, c, key, &missing);
 	if (err < 0)
 		return err;
 	for (; missing > 0; missing--) {
@@ -251,6 +261,7 @@ void plan_create(struct plan *p, const struct command *c, struct change *parent,
 	r->nlink = dir ? 2 : 1;
 	r->atime_ns = r->mtime_ns = r->ctime_ns = p->time_ns;
 	at->live = at->created = true;
+	plan_unreserve(p, at->key);
 	plan_put(p, at);
 	plan_touch(parent, dir);
 }
@@ -368,4 +379,5 @@ void plan_commit(struct plan *p)
 		commit_put(p, at);
 	commit_moves(p);
 	commit_all(p, CHANGE_TOUCH, commit_touch);
+	plan_commit_reserved(p);
 }

@@ -9,7 +9,7 @@
 #ifndef TALLY_STORE_APPLY_PLAN_H
 #define TALLY_STORE_APPLY_PLAN_H
 
-#include "store/command.h"
+#include "store/reservation.h"
 
 #include <stdbool.h>
 #include <sys/stat.h>
@@ -53,6 +53,8 @@ struct change {
 
 struct plan {
 	struct mvcc *m;
+	struct reservations *reservations; /* as before the command */
+	struct sessions *sessions;
 	int64_t time_ns;
 	uint64_t term; /* of the log entry */
 	bool broken;
@@ -63,9 +65,12 @@ struct plan {
 	size_t slots_count;
 	struct change *first_put;
 	struct change *last_put;
-	struct writer doomed; /* keys to be deleted, each as bytes */
-	struct writer moves;  /* pairs (from, to) of keys, likewise: what lies below a renamed directory */
-	bool swap;            /* the moves go both ways: what is at `to` moves to `from` */
+	struct writer doomed;          /* keys to be deleted, each as bytes */
+	struct writer moves;           /* pairs (from, to) of keys, likewise: what lies below a renamed directory */
+	bool swap;                     /* the moves go both ways: what is at `to` moves to `from` */
+	const struct command *reserve; /* whose key is to be reserved; or NULL */
+	struct writer unreserved;      /* slots of reservations that end, each a u32 */
+	struct writer reserved_moves;  /* slots of reservations that go on under another key: u32, bytes */
 	struct writer xattrs;
 	char ino_key[MVCC_KEY_MAX]; /* of a command that names its target by number */
 	struct writer staged;
@@ -98,6 +103,18 @@ void plan_put(struct plan *p, struct change *at);
 /* An existing key gets a new version. */
 void plan_update(struct plan *p, struct change *at);
 
+/* Is a key that is not there reserved by anybody else? */
+bool plan_reserved(struct plan *p, const struct command *c, struct span key);
+/* All reservations of a key end, as it is made. */
+void plan_unreserve(struct plan *p, struct span key);
+/* The reservation that the command names ends; false if there is none. */
+bool plan_unreserve_own(struct plan *p, const struct command *c);
+/* What is reserved below a directory moves with it. */
+void plan_move_reserved(struct plan *p, struct span from, struct span to);
+/* Part of plan_commit. */
+void plan_commit_reserved(struct plan *p);
+
+/* No revision comes of it. */
 bool plan_is_empty(const struct plan *p);
 /* Between mvcc_begin and mvcc_end. */
 void plan_commit(struct plan *p);
@@ -112,5 +129,6 @@ static inline bool change_is_dir(const struct change *at)
 
 /* The part of a key before its last slash; empty for a child of the root. */
 struct span key_parent(struct span key);
+bool key_is_below(struct span key, struct span dir);
 
 #endif

@@ -12,18 +12,13 @@ struct rename {
 	struct change *to_parent;
 };
 
-/* Is `key` below `dir`? */
-static bool is_below(struct span key, struct span dir)
-{
-	return key.size > dir.size && ((const char *)key.data)[dir.size] == '/' && memcmp(key.data, dir.data, dir.size) == 0;
-}
-
 /* Puts `moved` where `at` was. */
 static void settle(struct plan *p, struct change *at, const struct record *moved)
 {
 	at->record = *moved;
 	at->record.ctime_ns = p->time_ns;
 	at->live = at->created = true;
+	plan_unreserve(p, at->key);
 	plan_put(p, at);
 }
 
@@ -106,6 +101,11 @@ static int find_both(struct plan *p, const struct command *c, struct rename *r)
 		return -EEXIST;
 	if (!r->to->live && (c->rename_flags & RENAME_EXCHANGE))
 		return -ENOENT;
+	if (!r->to->live && plan_reserved(p, c, c->key2)) {
+		if (c->rename_flags & RENAME_NOREPLACE)
+			return -EEXIST;
+		return change_is_dir(r->from) ? -ENOTDIR : 0; /* what is reserved will be a file */
+	}
 	return 0;
 }
 
@@ -130,9 +130,9 @@ int apply_rename(struct plan *p, const struct command *c)
 	p->target = r.to;
 	if (r.from == r.to)
 		return 0;
-	if (is_below(c->key2, c->key))
+	if (key_is_below(c->key2, c->key))
 		return -EINVAL;
-	if (is_below(c->key, c->key2))
+	if (key_is_below(c->key, c->key2))
 		return swap ? -EINVAL : -ENOTEMPTY;
 	if (!swap && (err = check_replace(p, &r)) < 0)
 		return err;
@@ -141,6 +141,8 @@ int apply_rename(struct plan *p, const struct command *c)
 	if (swap && change_is_dir(r.to) && (err = move_below(p, c->key2, c->key)) < 0)
 		return err;
 	p->swap = swap;
+	if (change_is_dir(r.from) || (swap && change_is_dir(r.to)))
+		plan_move_reserved(p, c->key, c->key2);
 	if (swap)
 		exchange(p, &r);
 	else

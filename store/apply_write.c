@@ -83,7 +83,7 @@ static int write_target(struct plan *p, const struct command *c, struct change *
 	int err = plan_at(p, c->key, out);
 	if (err < 0)
 		return err;
-	if ((*out)->live)
+	if ((*out)->live || ((c->write_flags & WRITE_EXCL) && plan_reserved(p, c, c->key)))
 		return (c->write_flags & WRITE_EXCL) ? -EEXIST : 0;
 	return (c->write_flags & WRITE_CREATE) ? make_target(p, c, *out) : plan_absent(p, c->key);
 }
@@ -98,6 +98,7 @@ int apply_write(struct plan *p, const struct command *c)
 	    (err = content_edit(p, at, &e, &wrote)) < 0)
 		return err;
 	p->target = at;
+	plan_unreserve_own(p, c);
 	uint32_t set = c->set_mask & ~(uint32_t)SET_SIZE;
 	if (!wrote && set == 0)
 		return 0;

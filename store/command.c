@@ -26,6 +26,7 @@
  *   stage   u64 stage, u32 stage_chunk
  *   staged  u32 write_flags (0 or WRITE_STAGED); staged: u64 stage, u32 stage_chunk
  *   value   bytes
+ *   reserve u64 reservation
  *
  *   ranges  u32 count, then count times: u64 offset, bytes
  *   bytes   u32 length, then that many; the value of a LOAD is bytes key, bytes value, ... to its end
@@ -63,11 +64,12 @@ enum field {
 	FIELD_WRITE = 512,
 	FIELD_STAGE = 1024,
 	FIELD_STAGED = 2048,
-	FIELD_VALUE = 4096
+	FIELD_VALUE = 4096,
+	FIELD_RESERVE = 8192
 };
 
 static const uint16_t fields_of[] = {
-	[COMMAND_WRITE] = FIELD_INO | FIELD_KEY | FIELD_MODE | FIELD_SET | FIELD_WRITE,
+	[COMMAND_WRITE] = FIELD_INO | FIELD_KEY | FIELD_MODE | FIELD_SET | FIELD_WRITE | FIELD_RESERVE,
 	[COMMAND_MKDIR] = FIELD_KEY | FIELD_MODE,
 	[COMMAND_RMDIR] = FIELD_KEY,
 	[COMMAND_UNLINK] = FIELD_KEY,
@@ -81,6 +83,7 @@ static const uint16_t fields_of[] = {
 	[COMMAND_PUT] = FIELD_KEY | FIELD_STAGED | FIELD_VALUE,
 	[COMMAND_DELETE] = FIELD_KEY | FIELD_PREFIX,
 	[COMMAND_LOAD] = FIELD_VALUE,
+	[COMMAND_RESERVE] = FIELD_KEY | FIELD_RESERVE,
 };
 #define TYPES_END (sizeof(fields_of) / sizeof(fields_of[0]))
 
@@ -175,6 +178,8 @@ static void encode_fields(struct writer *w, const struct command *c, unsigned fi
 	}
 	if (fields & FIELD_VALUE)
 		writer_bytes(w, c->value.data, c->value.size);
+	if (fields & FIELD_RESERVE)
+		writer_u64(w, c->reservation);
 }
 
 void command_encode(struct writer *w, const struct command *c)
@@ -304,6 +309,8 @@ static void decode_fields(struct reader *r, struct command *c, unsigned fields)
 		decode_staged(r, c);
 	if (fields & FIELD_VALUE)
 		c->value = reader_bytes(r, UINT32_MAX);
+	if (fields & FIELD_RESERVE)
+		c->reservation = reader_u64(r);
 }
 
 static bool without_nul(struct span s)
@@ -345,6 +352,8 @@ static bool names_valid(const struct command *c)
 		return c->prefix ? without_nul(c->key) : command_key_valid(c->key);
 	case COMMAND_LOAD:
 		return load_valid(c->value);
+	case COMMAND_RESERVE:
+		return c->reservation ? c->key.size == 0 : command_key_valid(c->key);
 	default:
 		return command_key_valid(c->key);
 	}

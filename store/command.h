@@ -21,7 +21,9 @@ enum command_type {
 	COMMAND_STAGE = 11,       /* value: the next chunk of a write too large for one entry; stage, stage_chunk */
 	COMMAND_PUT = 12,         /* key, value: the whole file; makes missing parents */
 	COMMAND_DELETE = 13,      /* key: a file, link or empty directory; or, with prefix, every key that begins with it */
-	COMMAND_LOAD = 14         /* value: pairs of (key, value), each a length-prefixed string: many puts in one revision */
+	COMMAND_LOAD = 14,        /* value: pairs of (key, value), each a length-prefixed string: many puts in one revision */
+	COMMAND_RESERVE =
+		15 /* key: it is absent, and the issuer alone may make it exclusively; or, with reservation, gives that one back */
 };
 
 enum command_set {
@@ -96,6 +98,12 @@ struct command {
 	uint64_t stage;
 	/* STAGE: which chunk this is, from 0. With WRITE_STAGED: how many chunks there must be (-EIO if there are not); 0: not checked. */
 	uint32_t stage_chunk;
+	/* The sequence of a RESERVE of the same origin and epoch. WRITE: makes the key that was reserved, which ends the reservation; if it is
+	 * gone, or the key has been made by somebody else meanwhile, this is a WRITE like any other. RESERVE: that reservation ends; key is
+	 * empty; -ENOENT if there is none. 0: none. While a reservation lasts (60 s, and no longer than its origin's boot), another RESERVE, a
+	 * WRITE with WRITE_EXCL, MKDIR, SYMLINK, MKNOD and RENAME with RENAME_NOREPLACE fail on its key with -EEXIST, and a directory cannot
+	 * come there (-ENOTDIR); whatever else makes the key succeeds, and ends it. A RESERVE fails with -EBUSY when there are 4096. */
+	uint64_t reservation;
 };
 
 struct command_result {

@@ -46,13 +46,13 @@ void store_close(struct store *s);
 struct store_op {
 	void (*done)(struct store_op *op); /* set by the caller */
 	struct command_result result;      /* result.error: 0, -ETIMEDOUT, -EINTR, -EIO, -ESHUTDOWN, or what apply said */
+	uint64_t sequence;                 /* of a command that is done: its id.sequence; 0 if it was never proposed */
 	/* private to the store */
 	struct store_op *next;
 	struct store_op *prev;
 	int64_t deadline_ns;
 	int64_t resend_ns;
 	uint64_t ticket;
-	uint64_t sequence;
 	uint32_t reserve; /* sequences for its parts */
 	void *staging;
 	uint8_t kind;

@@ -48,6 +48,8 @@ static void each_command_that_writes_makes_exactly_one_revision(void **state)
 		": > new",
 		"touch touched",
 		"cp /etc/passwd new",
+		"cp /etc/passwd copied",
+		"set -C; echo x > noclobber",
 		"(echo a; echo b) > subshell",
 		"{ echo a; echo b; } > group",
 		"bash -c 'echo x > from-bash'",
@@ -79,21 +81,135 @@ static void each_command_that_writes_makes_exactly_one_revision(void **state)
 	assert_true(file_is(path("%s/empty", mnt(c)), ""));
 }
 
-/* Of nodes that race on O_EXCL one must win at open: so the empty file is a revision of its own, and what is written is the next one. */
+static int open_exclusively(const char *name)
+{
+	int fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	return fd < 0 ? -errno : fd;
+}
+
+/* What another process on this mount sees. */
+static int shell_status(const char *script, const char *name)
+{
+	struct run_result r;
+	run_shell(&r, script, name);
+	int status = r.status;
+	run_done(&r);
+	return status;
+}
+
 static void an_exclusive_creation_is_decided_at_open_and_what_is_written_at_close(void **state)
 {
 	(void)state;
 	struct cluster *c = cluster_up(1, NULL);
+	char names[64];
 	const char *f = path("%s/f", mnt(c));
 	uint64_t before = revision(c);
-	int fd = open(f, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	int fd = open_exclusively(f);
 	assert_true(fd >= 0);
-	assert_int_equal(revision(c), before + 1);
 	assert_int_equal(write(fd, "one", 3), 3);
-	assert_true(file_is(f, ""));
+	assert_int_equal(open_exclusively(f), -EEXIST);
+	assert_int_equal(shell_status("test -e %s", f), 1);
+	assert_int_not_equal(shell_status("set -C; : > %s", f), 0);
+	assert_int_not_equal(shell_status("mkdir %s", f), 0);
+	dir_names(mnt(c), names, sizeof(names));
+	assert_string_equal(names, "");
+	assert_int_equal(revision(c), before);
 	assert_int_equal(close(fd), 0);
-	assert_int_equal(revision(c), before + 2);
+	assert_int_equal(revision(c), before + 1);
 	assert_true(file_is(f, "one"));
+	assert_int_equal(xattr_number(f, "user.tallyfs.version"), 1);
+	assert_int_equal(open_exclusively(f), -EEXIST);
+}
+
+static void an_exclusive_creation_without_a_write_makes_one_empty_file(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(1, NULL);
+	const char *f = path("%s/lock", mnt(c));
+	uint64_t before = revision(c);
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(try_open(f, O_WRONLY | O_CREAT | O_EXCL), 0);
+		assert_int_equal(revision(c), before + 1);
+		assert_true(file_is(f, ""));
+		assert_int_equal(try_open(f, O_WRONLY | O_CREAT | O_EXCL), -EEXIST);
+		assert_int_equal(unlink(f), 0);
+		before += 2;
+	}
+}
+
+static void an_exclusive_creation_unlinked_before_its_close_leaves_nothing_and_frees_the_name(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(1, NULL);
+	char names[64];
+	char buffer[8];
+	const char *f = path("%s/tmp", mnt(c));
+	uint64_t before = revision(c);
+	for (int round = 0; round < 3; round++) {
+		int fd = open_exclusively(f);
+		assert_true(fd >= 0);
+		assert_int_equal(write(fd, "one", 3), 3);
+		assert_int_equal(unlink(f), 0);
+		int second = open_exclusively(f);
+		assert_true(second >= 0);
+		assert_int_equal(unlink(f), 0);
+		assert_int_equal(pread(fd, buffer, sizeof(buffer), 0), 3);
+		assert_int_equal(close(fd), 0);
+		assert_int_equal(close(second), 0);
+	}
+	dir_names(mnt(c), names, sizeof(names));
+	assert_string_equal(names, "");
+	assert_int_equal(revision(c), before);
+	/* Published by fsync, it is a file that unlink removes. */
+	int fd = open_exclusively(f);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "one", 3), 3);
+	assert_int_equal(fsync(fd), 0);
+	assert_true(file_is(f, "one"));
+	assert_int_equal(unlink(f), 0);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(try_open(f, O_RDONLY), -ENOENT);
+	assert_int_equal(revision(c), before + 2);
+}
+
+/* execve(2) closes descriptors with its /proc locked, and waits for what FLUSH says. */
+static void a_process_with_an_unpublished_file_can_start_another(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(1, NULL);
+	uint64_t before = revision(c);
+	int deferred = open(path("%s/deferred", mnt(c)), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	int exclusive = open_exclusively(path("%s/exclusive", mnt(c)));
+	assert_true(deferred >= 0 && exclusive >= 0);
+	assert_int_equal(shell_status("test -d %s", mnt(c)), 0);
+	assert_int_equal(write(deferred, "one", 3), 3);
+	assert_int_equal(write(exclusive, "two", 3), 3);
+	assert_int_equal(shell_status("test -d %s", mnt(c)), 0);
+	assert_int_equal(revision(c), before);
+	assert_int_equal(close(deferred), 0);
+	assert_int_equal(close(exclusive), 0);
+	assert_int_equal(revision(c), before + 2);
+}
+
+static void a_temporary_file_can_be_renamed_before_its_close(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(1, NULL);
+	char names[64];
+	const char *target = path("%s/target", mnt(c));
+	char temporary[256];
+	assert_int_equal(file_write(target, "old"), 0);
+	snprintf(temporary, sizeof(temporary), "%s/target.XXXXXX", mnt(c));
+	int fd = mkstemp(temporary);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "new", 3), 3);
+	assert_int_equal(rename(temporary, target), 0);
+	assert_true(file_is(target, "new"));
+	assert_int_equal(write(fd, "er", 2), 2);
+	assert_int_equal(close(fd), 0);
+	assert_true(file_is(target, "newer"));
+	dir_names(mnt(c), names, sizeof(names));
+	assert_string_equal(names, "target ");
 }
 
 static void a_handle_with_nothing_to_publish_publishes_nothing(void **state)
@@ -331,6 +447,63 @@ static void an_open_handle_reads_one_revision_and_from_the_start_afresh(void **s
 	close(fd);
 }
 
+static void a_handle_read_from_its_end_to_its_start_is_of_one_revision(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(1, NULL);
+	const char *f = path("%s/f", mnt(c));
+	char end[4], start[4];
+	assert_int_equal(file_write(f, "onetwo"), 0);
+	int fd = open(f, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(pread(fd, end, 3, 3), 3);
+	assert_int_equal(file_write(f, "ONETWO"), 0);
+	assert_int_equal(pread(fd, start, 3, 0), 3);
+	assert_memory_equal(end, "two", 3);
+	assert_memory_equal(start, "one", 3);
+	assert_int_equal(pread(fd, start, 3, 0), 3); /* again: afresh */
+	assert_memory_equal(start, "ONE", 3);
+	close(fd);
+}
+
+static void of_two_that_create_and_truncate_the_last_to_close_stands_whole(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(1, NULL);
+	const char *f = path("%s/f", mnt(c));
+	int a = open(f, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	assert_int_equal(write(a, "short\n", 6), 6);
+	assert_int_equal(shell_status("echo a longer text than that > %s", f), 0);
+	assert_int_equal(close(a), 0);
+	assert_true(file_is(f, "short\n"));
+}
+
+static void access_tells_what_is_there_and_what_can_be_executed(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(1, NULL);
+	const char *f = path("%s/f", mnt(c));
+	assert_int_equal(file_write(f, "x"), 0);
+	assert_int_equal(access(f, R_OK | W_OK), 0);
+	assert_int_equal(access(f, X_OK), -1);
+	assert_int_equal(errno, EACCES);
+	assert_int_equal(chmod(f, 0755), 0);
+	assert_int_equal(access(f, X_OK), 0);
+	assert_int_equal(access(path("%s@2", f), W_OK), -1);
+	assert_int_equal(errno, EROFS);
+}
+
+static void a_file_whose_directory_went_before_its_close_is_reported_lost(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(1, NULL);
+	assert_int_equal(mkdir(path("%s/d", mnt(c)), 0755), 0);
+	int fd = open(path("%s/d/f", mnt(c)), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	assert_int_equal(write(fd, "x", 1), 1);
+	assert_int_equal(rmdir(path("%s/d", mnt(c))), 0);
+	assert_int_equal(close(fd), -1);
+	assert_int_equal(errno, ENOENT);
+}
+
 static void writers_of_different_ranges_and_appenders_merge(void **state)
 {
 	(void)state;
@@ -456,6 +629,10 @@ int main(void)
 		STORY(the_usual_commands_do_the_usual_things),
 		STORY(each_command_that_writes_makes_exactly_one_revision),
 		STORY(an_exclusive_creation_is_decided_at_open_and_what_is_written_at_close),
+		STORY(an_exclusive_creation_without_a_write_makes_one_empty_file),
+		STORY(an_exclusive_creation_unlinked_before_its_close_leaves_nothing_and_frees_the_name),
+		STORY(a_process_with_an_unpublished_file_can_start_another),
+		STORY(a_temporary_file_can_be_renamed_before_its_close),
 		STORY(a_handle_with_nothing_to_publish_publishes_nothing),
 		STORY(fsync_publishes_and_close_adds_nothing),
 		STORY(every_revision_of_a_key_can_be_read_by_path),
@@ -468,6 +645,10 @@ int main(void)
 		STORY(xattrs_tell_revisions_and_keep_what_users_set),
 		STORY(renaming_a_directory_is_one_revision),
 		STORY(an_open_handle_reads_one_revision_and_from_the_start_afresh),
+		STORY(a_handle_read_from_its_end_to_its_start_is_of_one_revision),
+		STORY(of_two_that_create_and_truncate_the_last_to_close_stands_whole),
+		STORY(access_tells_what_is_there_and_what_can_be_executed),
+		STORY(a_file_whose_directory_went_before_its_close_is_reported_lost),
 		STORY(writers_of_different_ranges_and_appenders_merge),
 		STORY(truncation_extension_and_holes_read_as_they_should),
 		STORY(o_excl_finds_the_file_and_o_trunc_empties_it),

@@ -196,6 +196,25 @@ static void a_read_anywhere_right_after_a_close_elsewhere_sees_the_value(void **
 	note("close then read elsewhere: %d rounds in %.1f s, none stale", count, now_seconds() - begin);
 }
 
+static void a_directory_that_was_replaced_elsewhere_is_not_taken_for_the_new_one(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(3, NULL);
+	assert_int_equal(mkdir(path("%s/d", c->nodes[0].mount), 0755), 0);
+	int dir = open(path("%s/d", c->nodes[1].mount), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(dir >= 0);
+	assert_int_equal(rmdir(path("%s/d", c->nodes[0].mount)), 0);
+	assert_int_equal(mkdir(path("%s/d", c->nodes[0].mount), 0755), 0);
+	assert_int_equal(file_write(path("%s/d/f", c->nodes[0].mount), "new"), 0);
+	assert_int_equal(openat(dir, "f", O_RDONLY | O_CLOEXEC), -1);
+	assert_int_equal(unlinkat(dir, "f", 0), -1);
+	assert_true(file_is(path("%s/d/f", c->nodes[1].mount), "new"));
+	assert_int_equal(access(path("%s/d/f", c->nodes[1].mount), F_OK), 0);
+	assert_int_equal(unlink(path("%s/d/f", c->nodes[0].mount)), 0);
+	assert_int_equal(access(path("%s/d/f", c->nodes[1].mount), F_OK), -1);
+	close(dir);
+}
+
 static void stat_readdir_and_getxattr_see_it_too(void **state)
 {
 	(void)state;
@@ -303,6 +322,121 @@ static void readers_never_see_torn_or_empty_content(void **state)
 	note("torn reads: none in %d", watchers[0].reads + watchers[1].reads + watchers[2].reads);
 }
 
+#define NEW_BYTES 3000
+
+struct expecter {
+	const char *mount;
+	atomic_int *round; /* -1: over */
+	int seen;
+	char bad[64];
+};
+
+/* Each new file is read as long as it is the newest: it is not there, or it is whole. */
+static void *expect_whole_or_absent(void *arg)
+{
+	struct expecter *e = arg;
+	char buffer[NEW_BYTES + 10];
+	int last = -1;
+	for (int round; (round = atomic_load(e->round)) >= 0 && !e->bad[0];) {
+		ssize_t got = file_read(path("%s/new%d", e->mount, round), buffer, sizeof(buffer));
+		if (got != -ENOENT && got != NEW_BYTES)
+			snprintf(e->bad, sizeof(e->bad), "new%d: read gave %zd", round, got);
+		e->seen += got == NEW_BYTES && round != last;
+		last = got == NEW_BYTES ? round : last;
+	}
+	return NULL;
+}
+
+static int create_whole(const char *name, const void *data)
+{
+	int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return -errno;
+	int error = write(fd, data, NEW_BYTES) == NEW_BYTES ? 0 : -EIO;
+	return close(fd) < 0 ? -errno : error;
+}
+
+static void a_reader_elsewhere_never_sees_a_new_file_empty(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(NODES, NULL);
+	static char data[NEW_BYTES];
+	atomic_int newest = 0;
+	pthread_t threads[2];
+	struct expecter expecters[2];
+	int count = rounds(200);
+	int error = 0;
+	memset(data, 'n', sizeof(data));
+	assert_int_equal(file_put(path("%s/source", c->dir), O_TRUNC, data, sizeof(data)), 0);
+	for (int i = 0; i < 2; i++) {
+		expecters[i] = (struct expecter){.mount = c->nodes[i + 1].mount, .round = &newest};
+		assert_int_equal(pthread_create(&threads[i], NULL, expect_whole_or_absent, &expecters[i]), 0);
+	}
+	for (int round = 0; round < count && error == 0; round++) {
+		const char *name = path("%s/new%d", c->nodes[0].mount, round);
+		uint64_t before = node_number(c, 0, "revision");
+		atomic_store(&newest, round);
+		if (round % 2) {
+			struct run_result r;
+			run_shell(&r, "cp %s/source %s", c->dir, name);
+			error = r.status;
+			run_done(&r);
+		} else {
+			error = create_whole(name, data);
+		}
+		if (error == 0 && node_number(c, 0, "revision") != before + 1)
+			error = 1000;
+	}
+	atomic_store(&newest, -1);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(error, 0);
+	for (int i = 0; i < 2; i++)
+		if (expecters[i].bad[0])
+			cluster_fail("reader on n%d: %s", i + 2, expecters[i].bad);
+	note("new files: %d rounds, seen whole %d times and never empty", count, expecters[0].seen + expecters[1].seen);
+	assert_true(expecters[0].seen + expecters[1].seen > 0);
+}
+
+static void a_name_reserved_on_one_node_is_refused_on_the_others(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(NODES, NULL);
+	char here[160];
+	char there[160];
+	struct stat st;
+	snprintf(here, sizeof(here), "%s/lock", c->nodes[0].mount);
+	snprintf(there, sizeof(there), "%s/lock", c->nodes[1].mount);
+	int fd = open(here, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(stat(there, &st) < 0 ? errno : 0, ENOENT);
+	assert_int_equal(try_open(there, O_WRONLY | O_CREAT | O_EXCL), -EEXIST);
+	assert_int_equal(mkdir(there, 0755) < 0 ? errno : 0, EEXIST);
+	assert_int_equal(unlink(here), 0);
+	assert_int_equal(try_open(there, O_WRONLY | O_CREAT | O_EXCL), 0);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(unlink(here), 0);
+	/* Whoever does not insist may write, and the one who reserved it writes into that. */
+	fd = open(here, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "HERE", 4), 4);
+	assert_int_equal(file_write(there, "from there"), 0);
+	assert_int_equal(close(fd), 0);
+	assert_true(file_is(there, "HERE there"));
+	assert_int_equal(unlink(there), 0);
+	/* The boot of a node that dies ends what it had reserved, as soon as it is back. */
+	fd = open(here, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	node_kill(c, 0);
+	close(fd);
+	cluster_leader(c);
+	assert_int_equal(try_open(there, O_WRONLY | O_CREAT | O_EXCL), -EEXIST);
+	node_start(c, 0);
+	assert_int_equal(file_write(path("%s/alive", c->nodes[0].mount), "x"), 0);
+	assert_int_equal(try_open(there, O_WRONLY | O_CREAT | O_EXCL), 0);
+	cluster_agree(c);
+}
+
 static void a_serial_mount_includes_its_own_writes_and_never_goes_back(void **state)
 {
 	(void)state;
@@ -338,9 +472,12 @@ int main(void)
 		STORY(of_nodes_that_race_on_mkdir_and_on_rmdir_exactly_one_wins),
 		STORY(no_line_that_three_nodes_append_is_lost_or_torn),
 		STORY(a_read_anywhere_right_after_a_close_elsewhere_sees_the_value),
+		STORY(a_directory_that_was_replaced_elsewhere_is_not_taken_for_the_new_one),
 		STORY(stat_readdir_and_getxattr_see_it_too),
 		STORY(writers_of_different_ranges_on_different_nodes_merge),
 		STORY(readers_never_see_torn_or_empty_content),
+		STORY(a_reader_elsewhere_never_sees_a_new_file_empty),
+		STORY(a_name_reserved_on_one_node_is_refused_on_the_others),
 		STORY(a_serial_mount_includes_its_own_writes_and_never_goes_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

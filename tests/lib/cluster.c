@@ -207,10 +207,22 @@ int node_end(struct cluster *c, int i)
 	return status;
 }
 
+static bool has_stopped(void *ctx)
+{
+	const struct cluster_node *n = ctx;
+	siginfo_t info = {0};
+	return waitid(P_PID, (id_t)n->pid, &info, WSTOPPED | WNOHANG) == 0 && info.si_pid == n->pid;
+}
+
 void node_stop(struct cluster *c, int i)
 {
-	c->nodes[i].stopped = true;
-	kill(c->nodes[i].pid, SIGSTOP);
+	struct cluster_node *n = &c->nodes[i];
+	kill(n->pid, SIGSTOP);
+	/* Its threads stop one after another: until the last one has, it may still answer the others. */
+	bool stopped = wait_until(has_stopped, n, CLUSTER_WAIT_MS);
+	n->stopped = true;
+	if (!stopped)
+		cluster_fail("%s did not stop", n->name);
 }
 
 void node_continue(struct cluster *c, int i)
@@ -257,22 +269,34 @@ struct leading {
 	int leader;
 };
 
-/* A node that leads, and that every node which runs follows. */
+static bool runs(const struct cluster_node *n)
+{
+	return n->pid > 0 && !n->stopped;
+}
+
+/* A node that runs, whom every node that runs and is mounted calls its leader; if it is mounted, it says so itself. */
 static bool leader_known(void *ctx)
 {
 	struct leading *l = ctx;
-	char role[32];
-	char name[64];
+	char text[64];
+	int votes[CLUSTER_NODES_MAX] = {0};
+	int voters = 0;
 	l->leader = -1;
-	for (int i = 0; i < l->c->count; i++)
-		if (node_field(l->c, i, "role", role, sizeof(role)) && strcmp(role, "leader") == 0)
-			l->leader = i;
-	for (int i = 0; l->leader >= 0 && i < l->c->count; i++) {
-		const struct cluster_node *n = &l->c->nodes[i];
-		if (n->pid <= 0 || n->stopped || n->nomount)
+	for (int i = 0; i < l->c->count; i++) {
+		if (!runs(&l->c->nodes[i]) || l->c->nodes[i].nomount)
 			continue;
-		if (!node_field(l->c, i, "leader", name, sizeof(name)) || strcmp(name, l->c->nodes[l->leader].name) != 0)
-			l->leader = -1;
+		voters++;
+		if (!node_field(l->c, i, "leader", text, sizeof(text)))
+			return false;
+		for (int k = 0; k < l->c->count; k++)
+			votes[k] += strcmp(text, l->c->nodes[k].name) == 0;
+	}
+	for (int k = 0; k < l->c->count; k++) {
+		const struct cluster_node *n = &l->c->nodes[k];
+		if (votes[k] != voters || !runs(n))
+			continue;
+		if (n->nomount || (node_field(l->c, k, "role", text, sizeof(text)) && strcmp(text, "leader") == 0))
+			l->leader = k;
 	}
 	return l->leader >= 0;
 }

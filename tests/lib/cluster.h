@@ -60,7 +60,7 @@ void node_start(struct cluster *c, int i);
 void node_kill(struct cluster *c, int i);
 /* SIGTERM; returns its exit status. */
 int node_end(struct cluster *c, int i);
-void node_stop(struct cluster *c, int i);     /* SIGSTOP */
+void node_stop(struct cluster *c, int i);     /* SIGSTOP; returns once it has stopped */
 void node_continue(struct cluster *c, int i); /* SIGCONT */
 
 /* A field of @status. False if it cannot be read now. Any thread. */
@@ -84,7 +84,7 @@ const char *tallyctl_binary(void);
 int rounds(int full);
 /* A free TCP port on loopback, outside the range that outgoing connections take. */
 int free_port(void);
-/* The process that has `word` among its arguments; 0: none. */
+/* The daemon one of whose arguments begins with `word`; 0: none. */
 int process_with(const char *word);
 /* Fails the test, with the ends of all daemon logs. */
 void cluster_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

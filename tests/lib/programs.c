@@ -85,6 +85,16 @@ int free_port(void)
 	return 0;
 }
 
+/* Asks for the name first: the arguments of a process that waits for a file system in the middle of its start cannot be read. */
+static bool is_tallyfs(const char *pid)
+{
+	char comm[32];
+	const char *slash = strrchr(tallyfs_binary(), '/');
+	const char *name = slash ? slash + 1 : tallyfs_binary();
+	ssize_t got = file_read(path("/proc/%s/comm", pid), comm, sizeof(comm));
+	return got > 1 && strncmp(comm, name, (size_t)got - 1) == 0;
+}
+
 static bool has_argument(const char *pid, const char *word)
 {
 	char text[8192];
@@ -100,7 +110,7 @@ int process_with(const char *word)
 	int found = 0;
 	DIR *d = opendir("/proc");
 	for (struct dirent *e; d && found == 0 && (e = readdir(d)) != NULL;)
-		if (isdigit((unsigned char)e->d_name[0]) && has_argument(e->d_name, word))
+		if (isdigit((unsigned char)e->d_name[0]) && is_tallyfs(e->d_name) && has_argument(e->d_name, word))
 			found = (int)strtoull(e->d_name, NULL, 10);
 	if (d)
 		closedir(d);

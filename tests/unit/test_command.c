@@ -40,6 +40,7 @@ static size_t every_type(struct command *out)
 		 .write_flags = WRITE_CREATE | WRITE_EXCL,
 		 .truncate_to = 9,
 		 .extend_to = 12,
+		 .reservation = UINT64_C(1) << 40,
 		 .ranges = two_ranges,
 		 .ranges_count = 2},
 		{.type = COMMAND_WRITE,
@@ -62,6 +63,8 @@ static size_t every_type(struct command *out)
 		{.type = COMMAND_PUT, .key = text("a/b"), .write_flags = WRITE_STAGED, .stage = 11},
 		{.type = COMMAND_DELETE, .key = text("a/"), .prefix = true},
 		{.type = COMMAND_LOAD, .value = {PAIRS, sizeof(PAIRS) - 1}},
+		{.type = COMMAND_RESERVE, .key = text("d/lock")},
+		{.type = COMMAND_RESERVE, .reservation = 12},
 	};
 	memcpy(out, all, sizeof(all));
 	return sizeof(all) / sizeof(all[0]);
@@ -124,6 +127,7 @@ static void what_is_encoded_is_decoded(void **state)
 		assert_int_equal(c.extend_to, all[i].extend_to);
 		assert_int_equal(c.stage, all[i].stage);
 		assert_int_equal(c.stage_chunk, all[i].stage_chunk);
+		assert_int_equal(c.reservation, all[i].reservation);
 		assert_int_equal(c.ranges_count, all[i].ranges_count);
 		for (uint32_t r = 0; r < c.ranges_count; r++) {
 			assert_int_equal(c.ranges[r].offset, all[i].ranges[r].offset);
@@ -165,7 +169,7 @@ static void no_changed_byte_makes_decoding_read_outside_or_break_a_rule(void **s
 			random = random * 1664525u + 1013904223u;
 			*byte = (uint8_t)(random >> 24);
 			if (decode(&w, w.size, &c) == 0) {
-				assert_in_range(c.type, 1, COMMAND_LOAD);
+				assert_in_range(c.type, 1, COMMAND_RESERVE);
 				assert_true(c.key.size <= MVCC_KEY_MAX);
 				command_done(&c);
 			}
@@ -240,7 +244,7 @@ static int decode_of(struct command c)
 static void the_root_is_a_target_of_attributes_only(void **state)
 {
 	(void)state;
-	for (uint8_t type = COMMAND_WRITE; type <= COMMAND_LOAD; type++) {
+	for (uint8_t type = COMMAND_WRITE; type <= COMMAND_RESERVE; type++) {
 		bool allowed = type == COMMAND_SETATTR || type == COMMAND_SETXATTR || type == COMMAND_REMOVEXATTR ||
 			       type == COMMAND_STAGE || type == COMMAND_LOAD;
 		assert_int_equal(decode_of((struct command){.type = type, .key2 = text("x")}), allowed ? 0 : -EBADMSG);
@@ -268,6 +272,7 @@ static void invalid_fields_are_refused(void **state)
 	assert_int_equal(
 		decode_of((struct command){.type = COMMAND_PUT, .key = text("a"), .write_flags = WRITE_STAGED, .value = text("x")}),
 		-EBADMSG);
+	assert_int_equal(decode_of((struct command){.type = COMMAND_RESERVE, .key = text("a"), .reservation = 1}), -EBADMSG);
 	assert_int_equal(decode_of((struct command){.type = COMMAND_LOAD, .value = {"\x01\0\0\0/\0\0\0\0", 9}}), -EBADMSG);
 	assert_int_equal(decode_of((struct command){.type = COMMAND_LOAD, .value = {"\x01\0\0\0a\0\0\0", 8}}), -EBADMSG);
 }
