@@ -1,6 +1,7 @@
 #include "fs/fs.h"
 
 #include "base/log.h"
+#include "fs/handle.h"
 #include "fs/ops.h"
 #include "fs/request.h"
 #include "fs/view.h"
@@ -273,6 +274,7 @@ void fs_free(struct fs *fs)
 	if (fs->session)
 		fuse_session_destroy(fs->session);
 	fuse_set_log_func(NULL);
+	handles_drop(fs);
 	nodes_done(&fs->nodes);
 	pthread_cond_destroy(&fs->idle);
 	pthread_mutex_destroy(&fs->idle_lock);

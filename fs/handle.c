@@ -1,5 +1,7 @@
 #include "fs/handle.h"
 
+#include "base/log.h"
+
 #include "base/clock.h"
 #include "fs/exclusive.h"
 #include "fs/view.h"
@@ -98,6 +100,27 @@ void handle_close(struct handle *h)
 	pthread_mutex_unlock(&fs->handles_lock);
 	exclusive_give_back(h);
 	handle_put(h);
+}
+
+void handles_drop(struct fs *fs)
+{
+	struct handle *left = NULL;
+
+	for (struct node *n = fs->nodes.all; n; n = n->all_next) {
+		for (struct handle *h = n->handles, *next; h; h = next) {
+			next = h->next;
+			h->next = left;
+			left = h;
+		}
+		n->handles = NULL;
+	}
+	while (left) {
+		struct handle *h = left;
+		left = h->next;
+		if (handle_pending(h))
+			log_error("the file system ended with an open file that was not published: what was written to it is lost");
+		handle_put(h);
+	}
 }
 
 struct handle *handle_of_caller(struct fs *fs, struct node *n, pid_t thread)

@@ -65,6 +65,9 @@ void handle_put(struct handle *h);
 /* Out of the node's list, and the kernel's reference given back; and its reservation, if no file came of it. */
 void handle_close(struct handle *h);
 
+/* The end of the file system: those whose RELEASE the kernel did not send any more. No other thread is left. */
+void handles_drop(struct fs *fs);
+
 static inline struct handle *handle_of(const struct fuse_file_info *file)
 {
 	return (struct handle *)(uintptr_t)file->fh;
