@@ -272,11 +272,13 @@ static void a_changed_byte_inside_the_log_is_refused(void **state)
 		off_t used;
 		char file[256];
 		segment(c, file, sizeof(file), &used);
-		off_t inside = place_of(file, path("value %d", FILES / 2));
-		flip(file, inside);
-		expect_refusal(c->nodes[0].data, c->nodes[0].mount, "name=n1", "wal");
-		/* It changed nothing: with the byte put back, all is there. */
-		flip(file, inside);
+		const off_t places[] = {place_of(file, path("value %d", FILES / 2)), used / 2, used / 3, used / 5};
+		for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+			flip(file, places[i]);
+			expect_refusal(c->nodes[0].data, c->nodes[0].mount, "name=n1", "wal");
+			/* It changed nothing: with the byte put back, all is there. */
+			flip(file, places[i]);
+		}
 		node_start(c, 0);
 		expect_filled(c);
 		assert_int_equal(node_end(c, 0), 0);
