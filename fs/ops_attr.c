@@ -181,11 +181,8 @@ static void setattr_done(struct request *rq, int error)
 /* The kernel's cached name was right as of now, so the command goes to that file. */
 static void setattr_submit(struct request *rq, int error)
 {
-	struct record r = {0};
-
 	if (!error)
-		error = view_record(rq->fs, rq->node, &r);
-	record_done(&r);
+		error = view_stands(rq->fs, rq->node);
 	if (error) {
 		request_error(rq, error);
 		return;

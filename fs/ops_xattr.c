@@ -138,11 +138,8 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 
 static void change_submit(struct request *rq, int error)
 {
-	struct record r = {0};
-
 	if (!error)
-		error = view_record(rq->fs, rq->node, &r);
-	record_done(&r);
+		error = view_stands(rq->fs, rq->node);
 	if (error) {
 		request_error(rq, error);
 		return;

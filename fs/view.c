@@ -122,11 +122,18 @@ struct node_target view_target(const struct record *r, uint64_t rev, size_t segm
 		.kind = rev ? NODE_REVISION : NODE_LIVE, .rev = rev, .ino = r->ino, .mode = r->mode, .segment_len = segment_len};
 }
 
-int view_child_key(struct fs *fs, struct node *dir, const char *name, char key[VIEW_KEY_SIZE])
+int view_stands(struct fs *fs, struct node *n)
 {
 	struct record r = {0};
-	int error = dir == &fs->nodes.root ? 0 : view_record(fs, dir, &r);
+	int error = view_record(fs, n, &r);
 
 	record_done(&r);
+	return error;
+}
+
+int view_child_key(struct fs *fs, struct node *dir, const char *name, char key[VIEW_KEY_SIZE])
+{
+	int error = dir == &fs->nodes.root ? 0 : view_stands(fs, dir);
+
 	return error ? error : view_key(fs, dir, name, key);
 }

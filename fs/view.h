@@ -20,6 +20,8 @@ int view_child_key(struct fs *fs, struct node *dir, const char *name, char key[V
 /* The record that the node stands for. -ESTALE: the name now leads to something else or nothing, so the kernel should walk the path again.
  * Ended by record_done. */
 int view_record(struct fs *fs, struct node *n, struct record *out);
+/* 0 if it still stands for it, else the error. */
+int view_stands(struct fs *fs, struct node *n);
 /* The file's record wherever it is now: by name if that still leads to it, else by its inode number. -ESTALE if it is gone. */
 int view_record_by_ino(struct fs *fs, struct node *n, struct record *out);
 /* The inode number to show for a key with this number as seen at a revision (0: live). Versions of one file are different files to cp and diff. */

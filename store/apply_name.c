@@ -3,20 +3,26 @@
 
 #include <errno.h>
 
+int name_free(struct plan *p, const struct command *c, struct change **parent, struct change **at)
+{
+	int err = plan_at(p, c->key, at);
+	if (err < 0)
+		return err;
+	if ((*at)->live)
+		return -EEXIST;
+	if ((err = plan_parent(p, c->key, parent)) < 0)
+		return err;
+	return plan_reserved(p, c, c->key) ? -EEXIST : 0;
+}
+
 /* Makes a key that must not exist yet. */
 static int make(struct plan *p, const struct command *c, uint32_t mode)
 {
 	struct change *at;
 	struct change *parent;
-	int err = plan_at(p, c->key, &at);
+	int err = name_free(p, c, &parent, &at);
 	if (err < 0)
 		return err;
-	if (at->live)
-		return -EEXIST;
-	if ((err = plan_parent(p, c->key, &parent)) < 0)
-		return err;
-	if (plan_reserved(p, c, c->key))
-		return -EEXIST;
 	plan_create(p, c, parent, at, mode);
 	p->target = at;
 	return 0;

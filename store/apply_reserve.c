@@ -103,15 +103,9 @@ static int reserve(struct plan *p, const struct command *c)
 {
 	struct change *at;
 	struct change *parent;
-	int err = plan_at(p, c->key, &at);
+	int err = name_free(p, c, &parent, &at);
 	if (err < 0)
 		return err;
-	if (at->live)
-		return -EEXIST;
-	if ((err = plan_parent(p, c->key, &parent)) < 0)
-		return err;
-	if (plan_reserved(p, c, c->key))
-		return -EEXIST;
 	uint32_t count = p->reservations->count;
 	if (count > 0 && count % SWEEP_EVERY == 0 && sweep(p) == RESERVATIONS_MAX)
 		return -EBUSY;

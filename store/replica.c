@@ -5,6 +5,7 @@
 
 #define RESEND_NS 500000000 /* a forwarded write not applied by then may be lost */
 #define TICK_NS 50000000    /* deadlines of operations are looked at this often while there are any */
+#define HELD_MAX 4096       /* while a disk hangs, candidates ask for votes again and again */
 #define FORWARD_BYTES_MAX (448u << 10)
 
 struct held {
@@ -23,6 +24,7 @@ struct replica {
 	struct raft_entry *entries; /* scratch for decoding */
 	struct held *held;          /* messages that promise what is not durable yet, by rising save */
 	struct held *held_last;
+	uint32_t held_count;
 	uint64_t saved;  /* the last save asked for */
 	uint64_t stored; /* the last save known to be durable */
 	uint64_t ticket; /* the last one given to reads */
@@ -73,10 +75,10 @@ void replica_frame(struct replica *r, uint64_t from, uint8_t kind, struct span p
 	raft_step(r->raft, &m);
 }
 
-/* A promise of durability waits for the save that it is about; saves become durable in order. */
+/* A promise of durability waits for the save that it is about; saves become durable in order. What is too many is lost, as in the network. */
 static void hold_messages(struct replica *r, uint64_t save, const struct raft_message *messages, uint32_t count)
 {
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < count && r->held_count < HELD_MAX; i++) {
 		struct held *h = calloc(1, sizeof(*h));
 		if (!h)
 			abort();
@@ -88,6 +90,7 @@ static void hold_messages(struct replica *r, uint64_t save, const struct raft_me
 		else
 			r->held = h;
 		r->held_last = h;
+		r->held_count++;
 	}
 }
 
@@ -100,6 +103,7 @@ static void send_held(struct replica *r)
 		r->held = h->next;
 		if (!r->held)
 			r->held_last = NULL;
+		r->held_count--;
 		writer_free(&h->bytes);
 		free(h);
 	}

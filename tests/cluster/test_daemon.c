@@ -108,6 +108,36 @@ static void it_goes_to_the_background_once_the_mount_answers_and_ends_when_unmou
 	}
 }
 
+static int shell(const char *script)
+{
+	struct run_result r;
+	const char *const argv[] = {"sh", "-c", script, NULL};
+	run_command(&r, argv, NULL, 0, CLUSTER_WAIT_MS);
+	int status = r.status;
+	run_done(&r);
+	return status;
+}
+
+static void closed_standard_streams_are_not_taken_for_the_stores_files(void **state)
+{
+	(void)state;
+	cluster_require();
+	struct cluster *c = cluster_new(1, NULL);
+	struct stat st;
+	char *data = c->nodes[0].data, *mount = c->nodes[0].mount;
+	assert_int_equal(shell(path("%s %s %s <&- >&-", tallyfs_binary(), data, mount)), 0);
+	assert_true(mount_answers(mount));
+	assert_int_equal(file_write(path("%s/f", mount), "x"), 0);
+	assert_int_equal(shell(path("fusermount3 -u %s", mount)), 0);
+	assert_true(wait_until(nothing_runs, data, CLUSTER_END_MS));
+	assert_int_equal(shell(path("%s %s %s <&- >&- 2>&-", tallyfs_binary(), data, mount)), 0);
+	assert_true(file_is(path("%s/f", mount), "x"));
+	assert_int_equal(shell(path("fusermount3 -u %s", mount)), 0);
+	assert_true(wait_until(nothing_runs, data, CLUSTER_END_MS));
+	assert_int_equal(stat(path("%s/lock", data), &st), 0);
+	assert_int_equal(st.st_size, 0);
+}
+
 static void sigint_ends_it_cleanly(void **state)
 {
 	(void)state;
@@ -181,6 +211,7 @@ int main(void)
 		STORY(a_kill_keeps_everything_that_was_closed_and_its_dead_mount_is_cleared),
 		STORY(large_files_survive_both_kinds_of_end),
 		STORY(it_goes_to_the_background_once_the_mount_answers_and_ends_when_unmounted),
+		STORY(closed_standard_streams_are_not_taken_for_the_stores_files),
 		STORY(sigint_ends_it_cleanly),
 		STORY(a_read_only_mount_refuses_writes),
 		STORY(a_node_without_a_mount_stores_and_answers),

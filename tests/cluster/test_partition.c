@@ -173,6 +173,29 @@ static void expect_no_quorum_on_linearizable(struct cluster *c, int node)
 	assert_true(now_seconds() - begin < 0.5);
 }
 
+/* Whether the line took effect cannot be known, so it is not written again; and nobody is told that it was. */
+static void an_append_of_unknown_outcome_is_reported_by_every_fsync_and_close(void **state)
+{
+	(void)state;
+	cluster_require();
+	struct cluster *c = cluster_new(NODES, "timeout=1s");
+	cluster_start(c);
+	const char *f = path("%s/log", c->nodes[0].mount);
+	assert_int_equal(file_write(f, "one\n"), 0);
+	int fd = open(f, O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_true(fd >= 0);
+	stop_all_but(c, 0);
+	assert_int_equal(write(fd, "two\n", 4), 4);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(fsync(fd), -1);
+		assert_int_equal(errno, ETIMEDOUT);
+	}
+	continue_all(c);
+	assert_int_equal(fsync(fd), -1);
+	assert_int_equal(close(fd), -1);
+	assert_int_equal(errno, ETIMEDOUT);
+}
+
 static void without_a_quorum_linearizable_times_out_and_serial_answers(void **state)
 {
 	(void)state;
@@ -232,6 +255,7 @@ int main(void)
 		STORY(a_deposed_leader_never_answers_a_stale_linearizable_read),
 		STORY(a_read_in_flight_when_the_leader_stops_is_old_or_new_and_never_lost),
 		STORY(a_write_that_outlives_its_leader_takes_effect_exactly_once),
+		STORY(an_append_of_unknown_outcome_is_reported_by_every_fsync_and_close),
 		STORY(without_a_quorum_linearizable_times_out_and_serial_answers),
 		STORY(two_of_three_ended_and_restarted_agree_again),
 	};
