@@ -68,7 +68,8 @@ enum field {
 	FIELD_RESERVE = 8192
 };
 
-static const uint16_t fields_of[] = {
+/* 0: no command has that number yet. */
+static const uint32_t fields_of[] = {
 	[COMMAND_WRITE] = FIELD_INO | FIELD_KEY | FIELD_MODE | FIELD_SET | FIELD_WRITE | FIELD_RESERVE,
 	[COMMAND_MKDIR] = FIELD_KEY | FIELD_MODE,
 	[COMMAND_RMDIR] = FIELD_KEY,
@@ -184,7 +185,7 @@ static void encode_fields(struct writer *w, const struct command *c, unsigned fi
 
 void command_encode(struct writer *w, const struct command *c)
 {
-	assert(c->type > 0 && c->type < TYPES_END);
+	assert(c->type < TYPES_END && fields_of[c->type] != 0);
 	writer_u8(w, COMMAND_FORMAT);
 	writer_u8(w, c->type);
 	writer_u16(w, 0);
@@ -382,7 +383,7 @@ int command_decode(struct span bytes, struct command *out)
 	struct reader r = reader_over(bytes.data, bytes.size);
 	struct command c = {.truncate_to = COMMAND_NO_TRUNCATE};
 	decode_header(&r, &c);
-	if (r.failed || c.type == 0 || c.type >= TYPES_END)
+	if (r.failed || c.type >= TYPES_END || fields_of[c.type] == 0)
 		return -EBADMSG;
 	decode_fields(&r, &c, fields_of[c.type]);
 	if (!reader_done(&r) || !names_valid(&c)) {

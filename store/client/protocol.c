@@ -44,8 +44,17 @@
 
 const char *request_type_name(uint8_t type)
 {
-	static const char *const names[REQUEST_TYPES] = {"malformed", "get", "put", "delete", "history", "status", "health", "load"};
-	return type < REQUEST_TYPES ? names[type] : names[0];
+	static const char *const names[REQUEST_TYPES] = {
+		[0] = "malformed",           [REQUEST_GET] = "get",         [REQUEST_PUT] = "put",
+		[REQUEST_DELETE] = "delete", [REQUEST_HISTORY] = "history", [REQUEST_STATUS] = "status",
+		[REQUEST_HEALTH] = "health", [REQUEST_LOAD] = "load",
+	};
+	return type < REQUEST_TYPES && names[type] ? names[type] : names[0];
+}
+
+static bool is_known(uint8_t type)
+{
+	return request_type_name(type) != request_type_name(0);
 }
 
 bool request_writes(uint8_t type)
@@ -73,7 +82,7 @@ int request_decode(struct span bytes, struct request *out)
 	if (reader_u16(&in) != PROTOCOL_FORMAT)
 		reader_fail(&in);
 	r.type = reader_u8(&in);
-	if (r.type == 0 || r.type >= REQUEST_TYPES)
+	if (!is_known(r.type))
 		reader_fail(&in);
 	r.flags = reader_u8(&in);
 	if (r.flags & ~REQUEST_FLAGS_ALL)
@@ -137,7 +146,7 @@ static void head_decode(struct reader *in, struct response *r)
 	if (reader_u16(in) != PROTOCOL_FORMAT)
 		reader_fail(in);
 	r->type = reader_u8(in);
-	if (r->type >= REQUEST_TYPES)
+	if (r->type != 0 && !is_known(r->type))
 		reader_fail(in);
 	r->flags = reader_u8(in);
 	if (r->flags & ~PROTOCOL_MORE)

@@ -32,7 +32,7 @@ enum request_type {
 	REQUEST_HEALTH = 6,  /* answered after a read barrier; text: "ok", or why not */
 	REQUEST_LOAD = 7     /* value: pairs of (key, value), each a length-prefixed string: many puts in one revision */
 };
-#define REQUEST_TYPES 8 /* 0 stands for what could not be decoded */
+#define REQUEST_TYPES 23 /* 0 stands for what could not be decoded; numbers without a name are not known yet */
 
 enum request_flag {
 	REQUEST_PREFIX = 1,
