@@ -11,7 +11,7 @@ endif
 BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
-PKGS    := fuse3 lmdb nanomsg
+PKGS    := fuse3 lmdb nanomsg libsodium
 OPT     ?= -O2
 SAN     ?=
 

@@ -1,5 +1,6 @@
 #include "cmd/options.h"
 
+#include "base/loopback.h"
 #include "cmd/cluster_option.h"
 #include "cmd/quantity.h"
 
@@ -130,6 +131,11 @@ static int on_client(struct options *o, const char *value, char *why, size_t why
 	return set_address(o->client, sizeof(o->client), "client", value, why, why_size);
 }
 
+static int on_secret(struct options *o, const char *value, char *why, size_t why_size)
+{
+	return set_text(o->secret, sizeof(o->secret), "secret", value, why, why_size);
+}
+
 static int on_timeout(struct options *o, const char *value, char *why, size_t why_size)
 {
 	return set_duration(&o->store.timeout_ns, "timeout", value, why, why_size);
@@ -205,6 +211,7 @@ static const struct option_rule rules[] = {
 	{"cluster", on_cluster},
 	{"listen", on_listen},
 	{"client", on_client},
+	{"secret", on_secret},
 	{"timeout", on_timeout},
 	{"heartbeat", on_heartbeat},
 	{"election", on_election},
@@ -249,7 +256,7 @@ static int set_mount_word(struct options *o, const char *name, bool has_value, c
 
 static int set_option(struct options *o, char *text, char *why, size_t why_size)
 {
-	static const char *const later[] = {"secret", "retain", "rev_mark", "inotify", "endpoints", "balance", NULL};
+	static const char *const later[] = {"retain", "rev_mark", "inotify", "endpoints", "balance", NULL};
 	char *value = strchr(text, '=');
 
 	if (value)
@@ -292,13 +299,24 @@ static void set_defaults(struct options *o)
 		snprintf(o->name, sizeof(o->name), "localhost");
 }
 
-/* What binds beyond this machine would be open to all: frames are not sealed yet. */
-static int check_loopback(const char *option, const char *address, char *why, size_t why_size)
+/* Without a secret nothing is sealed: then nothing goes beyond this machine. */
+static int check_sealed(const struct options *o, const char *option, const char *address, char *why, size_t why_size)
 {
-	if (!address[0] || quantity_loopback(address))
+	if (o->secret[0] || !address[0] || is_loopback(address))
 		return 0;
-	snprintf(why, why_size, "%s: %s is not a loopback address, so it needs secret=, which is not supported yet", option, address);
+	snprintf(why, why_size, "%s: %s is not a loopback address, so it needs secret=", option, address);
 	return -EINVAL;
+}
+
+static int check_network(const struct options *o, char *why, size_t why_size)
+{
+	int error = check_sealed(o, "listen=", o->listen, why, why_size);
+
+	if (!error)
+		error = check_sealed(o, "client=", o->client, why, why_size);
+	for (uint32_t i = 0; !error && i < o->store.members_count; i++)
+		error = check_sealed(o, "cluster=", o->store.members[i].address, why, why_size);
+	return error;
 }
 
 static int check_whole(struct options *o, char *why, size_t why_size)
@@ -314,9 +332,7 @@ static int check_whole(struct options *o, char *why, size_t why_size)
 			 o->store.election_ms);
 		return -EINVAL;
 	}
-	if (check_loopback("listen=", o->listen, why, why_size) || check_loopback("client=", o->client, why, why_size))
-		return -EINVAL;
-	if (self && !o->listen[0] && check_loopback("cluster=", self->address, why, why_size))
+	if (check_network(o, why, why_size))
 		return -EINVAL;
 	o->store.name = o->name;
 	o->store.listen = o->listen[0] ? o->listen : NULL;

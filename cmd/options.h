@@ -25,6 +25,7 @@ struct options {
 	char name[STORE_NAME_MAX];
 	char listen[128];          /* empty: from cluster= */
 	char client[128];          /* empty: none */
+	char secret[PATH_MAX];     /* the file; empty: none */
 	struct store_config store; /* complete but for `data`; its strings are those above, so a copy of the whole does not keep them */
 };
 

@@ -1,6 +1,7 @@
 #include "cmd/quantity.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,9 +68,4 @@ int quantity_address(const char *text)
 			return -EINVAL;
 	}
 	return 0;
-}
-
-bool quantity_loopback(const char *address)
-{
-	return strncmp(address, "127.", 4) == 0 || strncmp(address, "localhost:", 10) == 0 || strncmp(address, "[::1]:", 6) == 0;
 }

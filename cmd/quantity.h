@@ -2,7 +2,6 @@
 #ifndef TALLY_CMD_QUANTITY_H
 #define TALLY_CMD_QUANTITY_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /* A duration as 50ms, 5s, 2m, 1h, 7d, or a bare number of seconds; in nanoseconds. -EINVAL; -ERANGE beyond 292 years. */
@@ -11,7 +10,5 @@ int quantity_duration(const char *text, int64_t *ns);
 int quantity_size(const char *text, uint64_t *bytes);
 /* HOST:PORT; an IPv6 host in brackets. */
 int quantity_address(const char *text);
-/* Is the host of this HOST:PORT this machine's loopback? */
-bool quantity_loopback(const char *address);
 
 #endif

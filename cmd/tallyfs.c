@@ -30,7 +30,8 @@ static const char usage[] = "usage: tallyfs DATA MOUNTPOINT [-o OPTION[,OPTION..
 			    "  name=NAME                         this node's name in the cluster (the host name)\n"
 			    "  cluster=NAME=HOST:PORT/...        the first members, alike on each of them; read when DATA is new\n"
 			    "  listen=HOST:PORT                  what to bind for peers (this node's address in cluster=)\n"
-			    "  client=HOST:PORT                  also serve clients over TCP (loopback only)\n"
+			    "  client=HOST:PORT                  also serve clients over TCP\n"
+			    "  secret=FILE                       the cluster's shared key (mode 0600); what is not loopback needs it\n"
 			    "  timeout=T                         the longest wait for the cluster (5s)\n"
 			    "  heartbeat=T, election=T           timers of Raft (50ms, 500ms)\n"
 			    "  max_file=SIZE, quota=SIZE         the largest file, the largest store (64M, 8G)\n"
@@ -39,8 +40,10 @@ static const char usage[] = "usage: tallyfs DATA MOUNTPOINT [-o OPTION[,OPTION..
 
 struct daemon {
 	struct options options;
-	char mountpoint[PATH_MAX]; /* absolute */
-	char data[PATH_MAX];       /* absolute */
+	char mountpoint[PATH_MAX];  /* absolute */
+	char data[PATH_MAX];        /* absolute */
+	char secret_file[PATH_MAX]; /* absolute; empty: none */
+	struct secret *secret;
 	struct daemonize background;
 	struct store *store;
 	struct endpoint *endpoint;
@@ -71,6 +74,18 @@ static int prepare_data(struct daemon *d)
 		return -errno;
 	}
 	return 0;
+}
+
+/* Read after the fork, as locked memory is not inherited; but here the working directory is still the user's. */
+static int prepare_secret(struct daemon *d)
+{
+	const char *file = d->options.secret;
+
+	if (!file[0] || realpath(file, d->secret_file))
+		return 0;
+	int error = -errno;
+	snprintf(d->why, WHY_SIZE, "secret=%s: %s", file, strerror(-error));
+	return error;
 }
 
 static bool below(const char *path, const char *top)
@@ -134,7 +149,10 @@ static int start(struct daemon *d)
 	const char *client = d->options.client[0] ? d->options.client : NULL;
 
 	config.data = d->data;
-	int error = store_open(&config, &d->store, d->why, WHY_SIZE);
+	int error = d->secret_file[0] ? secret_load(d->secret_file, &d->secret, d->why, WHY_SIZE) : 0;
+	config.secret = d->secret;
+	if (!error)
+		error = store_open(&config, &d->store, d->why, WHY_SIZE);
 	if (!error && !d->options.nomount)
 		error = mount_it(d);
 	if (!error)
@@ -167,6 +185,7 @@ static void stop(struct daemon *d)
 	if (d->store)
 		store_close(d->store);
 	fs_free(d->fs);
+	secret_free(d->secret);
 }
 
 /* A descriptor of the store's must never be taken for a standard stream that the caller had closed. */
@@ -194,6 +213,8 @@ int main(int argc, char **argv)
 		puts("tallyfs " TALLYFS_VERSION);
 		return 0;
 	}
+	if (!error)
+		error = prepare_secret(&d);
 	if (!error)
 		error = prepare_data(&d);
 	if (!error && !d.options.nomount)

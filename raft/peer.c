@@ -4,18 +4,23 @@
  *    8 u32 payload bytes    12 u32 zero
  *   16 u64 cluster id       24 u64 sender      32 u64 receiver
  *   40 u64 the sender's boot epoch             48 u64 seq: rises by 1 with every frame from this sender to this receiver in that epoch
- *   56 u32 zero             60 u32 CRC32C of bytes 0..59 and of the payload
+ *   56 u32 zero             60 u32 CRC32C of bytes 0..59 and of the payload; 0 with seal 1
  *   64 payload
  *
- * Seal 0 is none. The place of seal 1: a nonce of 24 bytes behind the header, then the payload encrypted, then a tag of 16 bytes that also
- * covers the header. A frame with a seal, a kind or a format that this program does not know is malformed to it.
+ * Seal 0 is none. Seal 1 is XChaCha20-Poly1305 (base/secret.h): a random nonce of 24 bytes behind the header, then the payload encrypted, then a tag
+ * of 16 bytes that also covers the whole header. A frame with a seal, a kind or a format that this program does not know is malformed to it.
+ *
+ * A sealed frame is taken once (peer_window.h). What a node has seen it forgets when it restarts, so frames of its peers' current boots could then be
+ * played to it again: to raft that is a network that is late and repeats itself, which it stands; proposals are applied once whatever comes twice.
  *
  * What nanomsg cannot take at once because the connection is busy waits in a short queue for each member, in order, and is sent as soon as the
  * connection takes more; what does not fit there, or has no connection to go to, is dropped. */
 #include "raft/peer.h"
 
+#include "base/loopback.h"
 #include "raft/peer_address.h"
 #include "raft/peer_frame.h"
+#include "raft/peer_window.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -45,10 +50,10 @@ struct queued {
 
 struct link {
 	uint64_t id;
-	int socket;     /* PUSH */
-	int send_fd;    /* readable when the socket takes a frame */
-	uint64_t seq;   /* of the last frame sent */
-	uint64_t epoch; /* highest seen from this member */
+	int socket;                /* PUSH */
+	int send_fd;               /* readable when the socket takes a frame */
+	uint64_t seq;              /* of the last frame sent */
+	struct peer_window window; /* what was taken from this member; without a secret only its epoch is kept */
 	struct queued backlog[BACKLOG_FRAMES_MAX];
 	uint32_t backlog_first;
 	uint32_t backlog_count;
@@ -59,6 +64,7 @@ struct peer_net {
 	uint64_t cluster_id;
 	uint64_t self;
 	uint64_t epoch;
+	const struct secret *secret;
 	int socket;   /* PULL */
 	int epoll_fd; /* the PULL's receive fd, and the send fd of each link that has a backlog */
 	struct link *links;
@@ -70,6 +76,9 @@ struct peer_net {
 	_Atomic uint64_t foreign;
 	_Atomic uint64_t malformed;
 	_Atomic uint64_t stale;
+	_Atomic uint64_t unsealed;
+	_Atomic uint64_t forged;
+	_Atomic uint64_t replayed;
 };
 
 static void count(_Atomic uint64_t *counter)
@@ -100,6 +109,14 @@ static int refuse(char *why, size_t why_size, int error, const char *option, con
 	return error;
 }
 
+/* What is not sealed stays on this machine. */
+static int check_open(const struct peer_net *n, const char *option, const char *address, char *why, size_t why_size)
+{
+	if (n->secret || is_loopback(address))
+		return 0;
+	return refuse(why, why_size, -EACCES, option, address, "not a loopback address, so it needs secret=");
+}
+
 static int watch(struct peer_net *n, int operation, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN};
@@ -127,6 +144,9 @@ static int open_listener(struct peer_net *n, const char *listen, char *why, size
 		return refuse(why, why_size, rc, "listen=", listen, "not an address of the form HOST:PORT (a name or an IPv4 address)");
 	if (rc != 0)
 		return refuse(why, why_size, rc, "listen=", listen, "the name has no IPv4 address");
+	rc = check_open(n, "listen=", listen, why, why_size);
+	if (rc != 0)
+		return rc;
 	n->socket = nn_socket(AF_SP, NN_PULL);
 	if (n->socket < 0)
 		return refuse(why, why_size, -errno, "listen=", listen, nn_strerror(errno));
@@ -147,6 +167,9 @@ static int open_link(struct peer_net *n, const struct peer_member *m, char *why,
 	if (!peer_address_connect_url(m->address, url))
 		return refuse(why, why_size, -EINVAL, "member address ", m->address,
 			      "not of the form HOST:PORT (a name or an IPv4 address)");
+	int rc = check_open(n, "member address ", m->address, why, why_size);
+	if (rc != 0)
+		return rc;
 	l->id = m->id;
 	l->socket = nn_socket(AF_SP, NN_PUSH);
 	if (l->socket < 0)
@@ -186,6 +209,7 @@ int peer_net_open(const struct peer_config *config, struct peer_net **out, char 
 	n->cluster_id = config->cluster_id;
 	n->self = config->self;
 	n->epoch = config->epoch;
+	n->secret = config->secret;
 	n->socket = n->epoll_fd = -1;
 	int rc = open_all(n, config, why, why_size);
 	if (rc != 0) {
@@ -303,13 +327,13 @@ static struct queued build_frame(struct peer_net *n, struct link *l, enum peer_k
 		.epoch = n->epoch,
 		.seq = ++l->seq,
 	};
-	struct queued q = {.size = PEER_FRAME_HEAD_BYTES + payload.size};
+	struct queued q = {.size = peer_frame_bytes(n->secret, payload.size)};
 	q.message = nn_allocmsg(q.size, 0);
 	if (!q.message)
 		abort();
 	if (payload.size > 0)
-		memcpy((uint8_t *)q.message + PEER_FRAME_HEAD_BYTES, payload.data, payload.size);
-	peer_frame_encode(&head, q.message);
+		memcpy((uint8_t *)q.message + peer_frame_payload(n->secret), payload.data, payload.size);
+	peer_frame_encode(&head, n->secret, q.message);
 	return q;
 }
 
@@ -332,11 +356,31 @@ int peer_net_send(struct peer_net *n, uint64_t to, enum peer_kind kind, struct s
 	return -EAGAIN;
 }
 
-/* True when the frame is for us; otherwise it has been counted. */
-static bool is_for_us(struct peer_net *n, const uint8_t *message, size_t size, struct peer_frame_head *head)
+/* True for a frame that was not seen before; otherwise it has been counted. Without a secret repetitions do no harm, and anybody could shift the window. */
+static bool is_new(struct peer_net *n, struct link *l, const struct peer_frame_head *head)
 {
-	if (!peer_frame_decode(message, size, head)) {
-		count(&n->malformed);
+	enum peer_window_verdict verdict = PEER_WINDOW_NEW;
+
+	if (n->secret)
+		verdict = peer_window_take(&l->window, head->epoch, head->seq);
+	else if (head->epoch < l->window.epoch)
+		verdict = PEER_WINDOW_OLD_EPOCH;
+	else
+		l->window.epoch = head->epoch;
+	if (verdict != PEER_WINDOW_NEW)
+		count(verdict == PEER_WINDOW_OLD_EPOCH ? &n->stale : &n->replayed);
+	return verdict == PEER_WINDOW_NEW;
+}
+
+/* True when the frame is for us; otherwise it has been counted. */
+static bool is_for_us(struct peer_net *n, uint8_t *message, size_t size, struct peer_frame_head *head)
+{
+	_Atomic uint64_t *const counters[] = {
+		[PEER_FRAME_MALFORMED] = &n->malformed, [PEER_FRAME_UNSEALED] = &n->unsealed, [PEER_FRAME_FORGED] = &n->forged};
+	enum peer_frame_verdict verdict = peer_frame_decode(message, size, n->secret, head);
+
+	if (verdict != PEER_FRAME_GOOD) {
+		count(counters[verdict]);
 		return false;
 	}
 	struct link *l = find_link(n, head->from);
@@ -344,11 +388,8 @@ static bool is_for_us(struct peer_net *n, const uint8_t *message, size_t size, s
 		count(&n->foreign);
 		return false;
 	}
-	if (head->epoch < l->epoch) {
-		count(&n->stale);
+	if (!is_new(n, l, head))
 		return false;
-	}
-	l->epoch = head->epoch;
 	count(&n->received);
 	return true;
 }
@@ -372,7 +413,7 @@ int peer_net_receive(struct peer_net *n, struct peer_frame *out)
 			.from = head.from,
 			.epoch = head.epoch,
 			.kind = head.kind,
-			.payload = {(uint8_t *)message + PEER_FRAME_HEAD_BYTES, head.size},
+			.payload = {(uint8_t *)message + peer_frame_payload(n->secret), head.size},
 			.memory = message,
 		};
 		return 1;
@@ -394,4 +435,7 @@ void peer_net_stats(const struct peer_net *n, struct peer_stats *out)
 	out->foreign = atomic_load_explicit(&n->foreign, memory_order_relaxed);
 	out->malformed = atomic_load_explicit(&n->malformed, memory_order_relaxed);
 	out->stale = atomic_load_explicit(&n->stale, memory_order_relaxed);
+	out->unsealed = atomic_load_explicit(&n->unsealed, memory_order_relaxed);
+	out->forged = atomic_load_explicit(&n->forged, memory_order_relaxed);
+	out->replayed = atomic_load_explicit(&n->replayed, memory_order_relaxed);
 }

@@ -1,9 +1,10 @@
 /* peer.h: frames between members, over nanomsg: one bound PULL here, one connected PUSH for each other member.
  *
  * Delivery is best effort by design: a frame that cannot be queued at once is dropped and counted, because raft sends again.
- * Every frame carries cluster, sender, receiver, the sender's boot epoch and a sequence number, and a CRC32C. The header has a place for
- * a seal (none, for now): the table stands in peer.c. A frame from another cluster, for another node, of an unknown
- * format, or damaged, is dropped and counted, never answered.
+ * Every frame carries cluster, sender, receiver, the sender's boot epoch and a sequence number. With a secret each frame is sealed (encrypted and
+ * authenticated, header included) and taken at most once; without one it has a CRC32C: the table stands in peer.c. A node with a secret takes only
+ * sealed frames, one without only unsealed ones. A frame from another cluster, for another node, of an unknown format, damaged, wrongly
+ * sealed, or seen before, is dropped and counted, never answered.
  *
  * One thread owns a struct peer_net (the replica loop), except for peer_net_stats. Create it after the daemon's last fork:
  * nanomsg has threads of its own. */
@@ -11,6 +12,7 @@
 #define TALLY_RAFT_PEER_H
 
 #include "base/codec.h"
+#include "base/secret.h"
 
 #include <stdint.h>
 
@@ -31,6 +33,7 @@ struct peer_config {
 	const char *listen;                /* HOST:PORT to bind */
 	const struct peer_member *members; /* the others, or all: `self` is skipped. Borrowed for the call */
 	uint32_t members_count;
+	const struct secret *secret; /* NULL: no seal, and loopback addresses only. Borrowed until close */
 };
 
 struct peer_frame {
@@ -48,11 +51,14 @@ struct peer_stats {
 	uint64_t foreign;   /* of another cluster or for another node, or from no member */
 	uint64_t malformed; /* unknown format or failed CRC */
 	uint64_t stale;     /* of an older boot of its sender */
+	uint64_t unsealed;  /* not sealed though this node has a secret, or sealed though it has none */
+	uint64_t forged;    /* whose seal does not open: another secret, or altered on the way */
+	uint64_t replayed;  /* sealed rightly, and seen before */
 };
 
 struct peer_net;
 
-/* On failure a negative errno (-EADDRINUSE: the port is taken) and one line in `why`. */
+/* On failure a negative errno (-EADDRINUSE: the port is taken; -EACCES: an address beyond this machine, and no secret) and one line in `why`. */
 int peer_net_open(const struct peer_config *config, struct peer_net **out, char *why, size_t why_size);
 void peer_net_close(struct peer_net *n);
 /* Readable when peer_net_receive has something to do (it also sends on what waits for a busy connection). Valid until close. */

@@ -30,12 +30,22 @@ static uint32_t frame_crc(const struct image *i, const uint8_t *payload)
 	return crc32c(crc32c(0, i, offsetof(struct image, crc)), payload, i->size);
 }
 
-void peer_frame_encode(const struct peer_frame_head *h, uint8_t *frame)
+size_t peer_frame_payload(const struct secret *secret)
+{
+	return PEER_FRAME_HEAD_BYTES + (secret ? SECRET_NONCE_BYTES : 0);
+}
+
+size_t peer_frame_bytes(const struct secret *secret, size_t payload_bytes)
+{
+	return peer_frame_payload(secret) + payload_bytes + (secret ? SECRET_TAG_BYTES : 0);
+}
+
+void peer_frame_encode(const struct peer_frame_head *h, const struct secret *secret, uint8_t *frame)
 {
 	struct image i = {
 		.magic = MAGIC,
 		.format = PEER_FRAME_FORMAT,
-		.seal = PEER_SEAL_NONE,
+		.seal = secret ? PEER_SEAL_XCHACHA20_POLY1305 : PEER_SEAL_NONE,
 		.kind = h->kind,
 		.size = h->size,
 		.cluster_id = h->cluster_id,
@@ -44,25 +54,60 @@ void peer_frame_encode(const struct peer_frame_head *h, uint8_t *frame)
 		.epoch = h->epoch,
 		.seq = h->seq,
 	};
-	i.crc = frame_crc(&i, frame + PEER_FRAME_HEAD_BYTES);
+	uint8_t *payload = frame + peer_frame_payload(secret);
+	uint8_t *nonce = frame + sizeof(i);
+
+	if (!secret)
+		i.crc = frame_crc(&i, payload);
 	memcpy(frame, &i, sizeof(i));
+	if (!secret)
+		return;
+	secret_random(nonce, SECRET_NONCE_BYTES);
+	secret_seal(secret, SECRET_PEER, nonce, (struct span){frame, sizeof(i)}, payload, i.size);
 }
 
 static bool is_known(const struct image *i)
 {
-	return i->magic == MAGIC && i->format == PEER_FRAME_FORMAT && i->seal == PEER_SEAL_NONE &&
-	       (i->kind == PEER_RAFT || i->kind == PEER_PROPOSE) && i->reserved0 == 0 && i->reserved1 == 0 && i->reserved2 == 0;
+	return i->magic == MAGIC && i->format == PEER_FRAME_FORMAT &&
+	       (i->seal == PEER_SEAL_NONE || i->seal == PEER_SEAL_XCHACHA20_POLY1305);
 }
 
-bool peer_frame_decode(const uint8_t *frame, size_t size, struct peer_frame_head *out)
+static bool is_regular(const struct image *i)
+{
+	return (i->kind == PEER_RAFT || i->kind == PEER_PROPOSE) && i->reserved0 == 0 && i->reserved1 == 0 && i->reserved2 == 0;
+}
+
+/* Nothing in the header is believed before its seal was opened, or its CRC compared. */
+static enum peer_frame_verdict verify(const struct image *i, uint8_t *frame, const struct secret *secret)
+{
+	const uint8_t *nonce = frame + sizeof(*i);
+	uint8_t *payload = frame + peer_frame_payload(secret);
+
+	if (!secret)
+		return i->crc == frame_crc(i, payload) ? PEER_FRAME_GOOD : PEER_FRAME_MALFORMED;
+	if (!secret_open(secret, SECRET_PEER, nonce, (struct span){frame, sizeof(*i)}, payload, i->size))
+		return PEER_FRAME_FORGED;
+	return i->crc == 0 ? PEER_FRAME_GOOD : PEER_FRAME_MALFORMED;
+}
+
+enum peer_frame_verdict peer_frame_decode(uint8_t *frame, size_t size, const struct secret *secret, struct peer_frame_head *out)
 {
 	struct image i;
 
-	if (size < sizeof(i) || size - sizeof(i) > PEER_PAYLOAD_MAX)
-		return false;
+	if (size < sizeof(i))
+		return PEER_FRAME_MALFORMED;
 	memcpy(&i, frame, sizeof(i));
-	if (!is_known(&i) || i.size != size - sizeof(i) || i.crc != frame_crc(&i, frame + sizeof(i)))
-		return false;
+	if (!is_known(&i))
+		return PEER_FRAME_MALFORMED;
+	if ((i.seal == PEER_SEAL_NONE) != (secret == NULL))
+		return PEER_FRAME_UNSEALED;
+	if (i.size > PEER_PAYLOAD_MAX || size != peer_frame_bytes(secret, i.size))
+		return PEER_FRAME_MALFORMED;
+	enum peer_frame_verdict verdict = verify(&i, frame, secret);
+	if (verdict != PEER_FRAME_GOOD)
+		return verdict;
+	if (!is_regular(&i))
+		return PEER_FRAME_MALFORMED;
 	*out = (struct peer_frame_head){
 		.kind = i.kind,
 		.size = i.size,
@@ -72,5 +117,5 @@ bool peer_frame_decode(const uint8_t *frame, size_t size, struct peer_frame_head
 		.epoch = i.epoch,
 		.seq = i.seq,
 	};
-	return true;
+	return PEER_FRAME_GOOD;
 }

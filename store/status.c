@@ -47,6 +47,9 @@ void store_status(struct store *s, struct store_status *out)
 		.cluster_id = s->identity.cluster_id,
 		.frames_foreign = net.foreign,
 		.frames_malformed = net.malformed,
+		.frames_unsealed = net.unsealed,
+		.frames_forged = net.forged,
+		.frames_replayed = net.replayed,
 	};
 	memcpy(out->name, s->identity.name, sizeof(out->name));
 	snprintf(out->role, sizeof(out->role), "%s", raft.role == RAFT_PRECANDIDATE ? "candidate" : raft_role_name(raft.role));
@@ -90,4 +93,7 @@ void store_status_text(struct store *s, const char *consistency, struct writer *
 	line(out, "health: %s", t.health);
 	line(out, "frames_foreign: %" PRIu64, t.frames_foreign);
 	line(out, "frames_malformed: %" PRIu64, t.frames_malformed);
+	line(out, "frames_unsealed: %" PRIu64, t.frames_unsealed);
+	line(out, "frames_forged: %" PRIu64, t.frames_forged);
+	line(out, "frames_replayed: %" PRIu64, t.frames_replayed);
 }

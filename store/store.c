@@ -108,7 +108,8 @@ static int open_net(struct store *s, char *why, size_t why_size)
 				     .epoch = s->epoch,
 				     .listen = s->config.listen ? s->config.listen : self->address,
 				     .members = members,
-				     .members_count = s->identity.members_count};
+				     .members_count = s->identity.members_count,
+				     .secret = s->config.secret};
 	return peer_net_open(&config, &s->net, why, why_size);
 }
 

@@ -9,6 +9,7 @@
 #ifndef TALLY_STORE_STORE_H
 #define TALLY_STORE_STORE_H
 
+#include "base/secret.h"
 #include "store/command.h"
 #include "store/mvcc/mvcc.h"
 
@@ -32,6 +33,7 @@ struct store_config {
 	uint32_t election_ms;
 	uint64_t max_file;
 	uint64_t quota;
+	const struct secret *secret; /* NULL: nothing is sealed, and only loopback is used. Borrowed until store_close */
 };
 
 struct store;
@@ -94,6 +96,9 @@ struct store_status {
 	char health[192]; /* "ok", or why not */
 	uint64_t frames_foreign;
 	uint64_t frames_malformed;
+	uint64_t frames_unsealed;
+	uint64_t frames_forged;
+	uint64_t frames_replayed;
 };
 /* A recent picture, got without waiting for the cluster or the disk. Any thread. */
 void store_status(struct store *s, struct store_status *out);

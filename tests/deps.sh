@@ -17,6 +17,7 @@ else
 	need_library fuse3 libfuse3-dev
 	need_library lmdb liblmdb-dev
 	need_library nanomsg libnanomsg-dev
+	need_library libsodium libsodium-dev
 	need_library cmocka libcmocka-dev
 	need_command fusermount3 fuse3
 fi

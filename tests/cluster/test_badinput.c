@@ -168,14 +168,14 @@ static void unknown_and_malformed_options_are_refused_by_name(void **state)
 		{"client=nowhere", "client"},
 		{"name=", "name"},
 	};
-	static const char *const later[] = {"secret=/etc/hostname", "inotify", "retain=100", "endpoints=127.0.0.1:7701"};
+	static const char *const later[] = {"inotify", "retain=100", "endpoints=127.0.0.1:7701"};
 	(void)state;
 	struct cluster *c = folders();
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
 		expect_refusal(c->nodes[0].data, c->nodes[0].mount, options[i][0], options[i][1]);
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
 		expect_refusal(c->nodes[0].data, c->nodes[0].mount, later[i], "not supported yet");
-	/* The wire is not sealed yet: nothing but loopback. */
+	/* Without secret= nothing is sealed: nothing but loopback. */
 	expect_refusal(c->nodes[0].data, c->nodes[0].mount, "client=0.0.0.0:7799", "client");
 	expect_refusal(c->nodes[0].data, c->nodes[0].mount, "name=n1,cluster=n1=127.0.0.1:7701/n2=127.0.0.1:7702,listen=0.0.0.0:7701",
 		       "listen");

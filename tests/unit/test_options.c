@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/loopback.h"
 #include "cmd/options.h"
 #include "cmd/quantity.h"
 
@@ -81,9 +82,22 @@ static void addresses_are_host_and_port(void **state)
 	assert_int_equal(quantity_address("h:65536"), -EINVAL);
 	assert_int_equal(quantity_address("h:77x"), -EINVAL);
 	assert_int_equal(quantity_address("::1:7701"), -EINVAL);
-	assert_true(quantity_loopback("127.0.0.1:1"));
-	assert_true(quantity_loopback("[::1]:1"));
-	assert_false(quantity_loopback("10.0.0.1:1"));
+}
+
+static void loopback_is_what_never_leaves_this_machine(void **state)
+{
+	(void)state;
+	assert_true(is_loopback("127.0.0.1:1"));
+	assert_true(is_loopback("127.8.9.10:1"));
+	assert_true(is_loopback("[::1]:1"));
+	assert_true(is_loopback("localhost:1"));
+	assert_false(is_loopback("10.0.0.1:1"));
+	assert_false(is_loopback("0.0.0.0:1"));
+	assert_false(is_loopback("*:1"));
+	assert_false(is_loopback("127.0.0.1.example:1"));
+	assert_false(is_loopback("localhost.example:1"));
+	assert_false(is_loopback("127.0.0.1"));
+	assert_false(is_loopback(""));
 }
 
 static void without_options_the_defaults_hold(void **state)
@@ -113,7 +127,8 @@ static void a_cluster_is_read_with_its_members(void **state)
 	static struct options o;
 
 	(void)state;
-	assert_int_equal(parse_list("name=b,cluster=a=127.0.0.1:1/b=127.0.0.1:2/c=10.0.0.3:3,timeout=2s,consistency=serial", &o), 0);
+	assert_int_equal(parse_list("name=b,cluster=a=127.0.0.1:1/b=127.0.0.1:2/c=10.0.0.3:3,secret=k,timeout=2s,consistency=serial", &o),
+			 0);
 	assert_int_equal(o.store.members_count, 3);
 	assert_string_equal(o.store.members[2].name, "c");
 	assert_string_equal(o.store.members[2].address, "10.0.0.3:3");
@@ -167,7 +182,6 @@ static void unknown_and_malformed_options_are_refused_by_name(void **state)
 static void options_of_later_are_not_supported_yet(void **state)
 {
 	(void)state;
-	assert_refused("secret=/x", "'secret' is not supported yet");
 	assert_refused("retain=7d", "'retain' is not supported yet");
 	assert_refused("rev_mark=%", "'rev_mark' is not supported yet");
 	assert_refused("inotify", "'inotify' is not supported yet");
@@ -183,8 +197,15 @@ static void an_open_network_needs_a_secret(void **state)
 	assert_refused("listen=0.0.0.0:7701", "secret");
 	assert_refused("client=10.0.0.1:7701", "secret");
 	assert_refused("name=a,cluster=a=10.0.0.1:7701/b=10.0.0.2:7701", "secret");
-	assert_int_equal(parse_list("name=a,cluster=a=10.0.0.1:7701/b=10.0.0.2:7701,listen=127.0.0.1:7701", &o), 0);
+	/* The others' addresses count as well: frames go there. */
+	assert_refused("name=a,cluster=a=127.0.0.1:7701/b=10.0.0.2:7701", "secret");
+	assert_refused("name=a,cluster=a=10.0.0.1:7701/b=10.0.0.2:7701,listen=127.0.0.1:7701", "secret");
+	assert_refused("secret=", "secret");
+	assert_refused("secret", "secret");
+	assert_int_equal(parse_list("name=a,cluster=a=10.0.0.1:7701/b=10.0.0.2:7701,listen=127.0.0.1:7701,secret=/x", &o), 0);
 	assert_string_equal(o.store.listen, "127.0.0.1:7701");
+	assert_string_equal(o.secret, "/x");
+	assert_int_equal(parse_list("client=0.0.0.0:7701,secret=x", &o), 0);
 }
 
 static void words_of_mount_are_taken(void **state)
@@ -229,6 +250,7 @@ int main(void)
 		cmocka_unit_test(durations_have_units_and_are_seconds_without),
 		cmocka_unit_test(sizes_count_in_powers_of_1024),
 		cmocka_unit_test(addresses_are_host_and_port),
+		cmocka_unit_test(loopback_is_what_never_leaves_this_machine),
 		cmocka_unit_test(without_options_the_defaults_hold),
 		cmocka_unit_test(a_cluster_is_read_with_its_members),
 		cmocka_unit_test(a_wrong_cluster_is_refused_by_its_fault),

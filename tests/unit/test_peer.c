@@ -51,6 +51,7 @@ static void free_address(char address[64])
 struct pair {
 	char address[2][64];
 	struct peer_member members[2];
+	struct secret *secret; /* NULL: none */
 	struct peer_net *net[2];
 };
 
@@ -63,6 +64,7 @@ static int open_net(struct pair *p, int which, uint64_t cluster, uint64_t epoch,
 		.listen = p->address[which],
 		.members = p->members,
 		.members_count = 2,
+		.secret = p->secret,
 	};
 	return peer_net_open(&config, out, why, 256);
 }
@@ -91,6 +93,7 @@ static int teardown(void **state)
 	struct pair *p = *state;
 	peer_net_close(p->net[0]);
 	peer_net_close(p->net[1]);
+	secret_free(p->secret);
 	free(p);
 	return 0;
 }
@@ -291,7 +294,7 @@ static struct small_frame frame_of(uint64_t from, uint64_t to, uint64_t epoch)
 	struct small_frame f = {{0}};
 	struct peer_frame_head h = {.kind = PEER_RAFT, .size = 4, .cluster_id = CLUSTER, .from = from, .to = to, .epoch = epoch, .seq = 1};
 	memcpy(f.bytes + PEER_FRAME_HEAD_BYTES, "data", 4);
-	peer_frame_encode(&h, f.bytes);
+	peer_frame_encode(&h, NULL, f.bytes);
 	return f;
 }
 
@@ -454,6 +457,7 @@ static void an_address_of_another_machine_cannot_be_listened_on(void **state)
 	struct pair *p = *state;
 	char why[256];
 	snprintf(p->address[0], sizeof(p->address[0]), "192.0.2.1:7701");
+	assert_int_equal(secret_new((struct span){"sixteen bytes it", 16}, &p->secret), 0);
 	assert_int_equal(open_net(p, 0, CLUSTER, 1, &p->net[0], why), -EADDRNOTAVAIL);
 	assert_string_equal(why, "listen=192.0.2.1:7701: this machine does not have that address");
 }
