@@ -2,7 +2,7 @@
  * numbers rise by 1 without gaps. next.tmp is the segment being prepared: it holds nothing yet and is removed at open.
  *
  *   segment:  head (4096 bytes) | frame | frame | ... | zeros up to its size
- *   head:      0 u64 magic "tallywal"     8 u32 format (1)       12 u32 segment number    16 u64 cluster id       24 u64 node id
+ *   head:      0 u64 magic "tallywal"     8 u16 format (1)       10 u16 flags (1: anew)   12 u32 segment number   16 u64 cluster id  24 u64 node id
  *             32 u64 bytes of the segment 40 u64 first index     48 u64 term of the entry before it               56 u64 seq of its first frame
  *             64 u32 crc of the last frame before it             68 u32 crc of bytes 0..67                        then zeros
  *   frame:    begins at a multiple of 64 bytes, so that its head never crosses a 512-byte sector
@@ -15,6 +15,8 @@
  *             kind 1, hard state:  8 u64 term  16 u64 vote  24 u64 commit
  *             kind 2, entry:       8 u64 index 16 u64 term  24 data. It replaces an entry of that index and all after it
  *             kind 3, boot epoch:  8 u64 epoch
+ *
+ * A segment marked `anew` begins the log (wal_reset.c): what the segments before it held is void, and they go.
  *
  * The first frame of a segment repeats the hard state and the epoch, so that older segments can go. A segment gets its name only when its head
  * and first frame are durable. A save larger than 4 MiB is cut into several frames, each made durable before the next is written.
@@ -68,6 +70,8 @@ static int settle_found(struct wal *w, struct wal_why why)
 	int rc = wal_file_sync(w->fd);
 	if (rc == 0)
 		rc = wal_file_sync(w->disk.dir_fd);
+	if (rc == 0)
+		rc = wal_drop_void(w);
 	return rc == 0 ? 0 : wal_refuse(why, rc, "%s: syncing the log: %s", w->disk.path, strerror(-rc));
 }
 
@@ -160,6 +164,16 @@ uint64_t wal_bytes(const struct wal *w)
 	return sum;
 }
 
+uint64_t wal_within(const struct wal *w, uint64_t bytes)
+{
+	uint32_t i = w->segments_count - 1;
+	uint64_t sum = w->segments[i].bytes;
+
+	while (i > 0 && w->segments[i - 1].bytes <= bytes && sum <= bytes - w->segments[i - 1].bytes)
+		sum += w->segments[--i].bytes;
+	return w->segments[i].first;
+}
+
 int wal_save(struct wal *w, const struct raft_hard_state *hard, const struct raft_entry *entries, uint32_t count)
 {
 	if (w->error != 0)
@@ -187,22 +201,30 @@ static uint32_t first_to_keep(const struct wal *w, uint64_t index)
 	return keep;
 }
 
-int wal_trim(struct wal *w, uint64_t index)
+int wal_drop_segments(struct wal *w, uint32_t count)
 {
-	uint32_t keep = first_to_keep(w, index);
 	uint32_t gone = 0;
-	int rc = w->error;
+	int rc = 0;
 
-	for (; rc == 0 && gone < keep; gone++) {
+	for (; gone < count; gone++) {
 		wal_window_forget(&w->window, w->segments[gone].number);
 		rc = wal_disk_remove(&w->disk, &w->segments[gone]);
 		if (rc != 0)
 			break;
 	}
-	if (gone == 0)
-		return rc;
-	memmove(w->segments, w->segments + gone, (w->segments_count - gone) * sizeof(*w->segments));
+	if (gone > 0)
+		memmove(w->segments, w->segments + gone, (w->segments_count - gone) * sizeof(*w->segments));
 	w->segments_count -= gone;
-	wal_index_trim(&w->index, w->segments[0].first);
+	return rc;
+}
+
+int wal_trim(struct wal *w, uint64_t index)
+{
+	int rc = w->error;
+
+	if (rc == 0)
+		rc = wal_drop_segments(w, first_to_keep(w, index));
+	if (w->segments[0].first > w->index.first)
+		wal_index_trim(&w->index, w->segments[0].first);
 	return rc;
 }

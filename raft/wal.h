@@ -42,6 +42,8 @@ uint64_t wal_last(const struct wal *w);      /* 0 when it never had one */
 uint64_t wal_base_term(const struct wal *w); /* term of entry wal_first - 1 */
 uint64_t wal_last_term(const struct wal *w);
 uint64_t wal_bytes(const struct wal *w); /* on disk */
+/* The first entry of the newest segments that take up at most `bytes` together (of the last one, if that is larger). */
+uint64_t wal_within(const struct wal *w, uint64_t bytes);
 
 /* Saves a hard state (or NULL) and entries; durable when it returns 0. An entry at or below wal_last replaces the tail from there.
  * On an error (-EIO, -ENOSPC, ...) nothing more may be saved: the caller must stop promising. */
@@ -53,6 +55,9 @@ typedef int wal_entry_fn(void *ctx, const struct raft_entry *entry);
 int wal_read(struct wal *w, uint64_t lo, uint64_t hi, size_t bytes_max, wal_entry_fn *fn, void *ctx);
 /* Drops whole segments that hold only entries below `index`. */
 int wal_trim(struct wal *w, uint64_t index);
+/* The log begins anew: it holds nothing, its next entry is index + 1, the term of `index` is `term`; hard state and epoch stay. Crash-safe:
+ * afterwards either the old log opens or the new one. Like wal_save when it fails. */
+int wal_reset(struct wal *w, uint64_t index, uint64_t term);
 /* Prepares the next segment ahead of need, a slice of 256 KiB at a time: 1 while there is more to do, 0 when it is ready. The writer
  * thread calls it when it is idle. An error means only that the segment will be made when it is needed. */
 int wal_prepare(struct wal *w);
@@ -68,6 +73,8 @@ struct wal_writer_events {
 	void (*fetched)(void *ctx, uint64_t to, const struct raft_entry *entries, uint32_t count);
 	/* The disk failed; nothing later will be stored. Called once. */
 	void (*failed)(void *ctx, int error);
+	/* A reset comes up: make durable what replaces the log through `index`. An error counts as one of the disk. */
+	int (*resetting)(void *ctx, uint64_t index, uint64_t term);
 };
 
 /* Takes over `w` until wal_writer_stop. */
@@ -76,17 +83,23 @@ int wal_writer_start(struct wal *w, const struct wal_writer_events *events, stru
  * The queue is bounded by the caller: raft's uncommitted and inflight limits hold on it. */
 void wal_writer_save(struct wal_writer *t, uint64_t ticket, const struct raft_hard_state *hard, const struct raft_entry *entries,
 		     uint32_t count);
+/* Before the save that is queued next, the log begins anew (wal_reset), after events.resetting. At most one at a time: the save that follows it
+ * has been reported as stored before there is another. */
+void wal_writer_reset(struct wal_writer *t, uint64_t index, uint64_t term);
 /* Reads entries lo..hi-1, as many as fit, after all that was queued before. A member has one question open: a newer one replaces it. Up to
  * RAFT_MEMBERS_MAX members. Saves go first. */
 void wal_writer_fetch(struct wal_writer *t, uint64_t to, uint64_t lo, uint64_t hi, size_t bytes_max);
 void wal_writer_trim(struct wal_writer *t, uint64_t index);
-/* Figures for @status, read without waiting: bytes on disk, saves and syncs done so far, first index held. Any thread. */
+/* Figures for @status, read without waiting: bytes on disk, saves and syncs done so far, first index held, and wal_within(WAL_KEEP_BYTES). Any
+ * thread. */
 struct wal_writer_stats {
 	uint64_t bytes;
 	uint64_t saves;
 	uint64_t syncs;
 	uint64_t first;
+	uint64_t recent;
 };
+#define WAL_KEEP_BYTES (64u << 20)
 void wal_writer_stats(struct wal_writer *t, struct wal_writer_stats *out);
 /* Stores what is queued, ends the thread; the wal is the caller's again. */
 void wal_writer_stop(struct wal_writer *t);

@@ -103,6 +103,7 @@ static int write_head(struct wal *w, struct wal_segment *s, struct wal_sealed *s
 {
 	uint8_t head[WAL_HEAD_BYTES];
 	struct wal_head h = {
+		.anew = s->anew,
 		.number = s->number,
 		.prev = w->prev,
 		.cluster_id = w->cluster_id,
@@ -123,17 +124,14 @@ static int write_head(struct wal *w, struct wal_segment *s, struct wal_sealed *s
 	return rc;
 }
 
-int wal_begin_segment(struct wal *w, uint64_t extent)
+static int begin_segment(struct wal *w, struct wal_segment s, uint64_t extent)
 {
 	struct writer state = {0};
 	struct wal_sealed sealed;
-	struct wal_segment s = {
-		.number = w->segments_count > 0 ? wal_current(w)->number + 1 : 1,
-		.first = w->last + 1,
-		.base_term = w->last_term,
-		.low = UINT64_MAX,
-		.bytes = w->segment_bytes,
-	};
+
+	s.number = w->segments_count > 0 ? wal_current(w)->number + 1 : 1;
+	s.low = UINT64_MAX;
+	s.bytes = w->segment_bytes;
 
 	state_records(w, &state);
 	uint64_t used = WAL_HEAD_BYTES + wal_frame_extent(state.size);
@@ -157,6 +155,16 @@ int wal_begin_segment(struct wal *w, uint64_t extent)
 out:
 	writer_free(&state);
 	return rc;
+}
+
+int wal_begin_segment(struct wal *w, uint64_t extent)
+{
+	return begin_segment(w, (struct wal_segment){.first = w->last + 1, .base_term = w->last_term}, extent);
+}
+
+int wal_begin_anew(struct wal *w, uint64_t index, uint64_t term)
+{
+	return begin_segment(w, (struct wal_segment){.anew = true, .first = index + 1, .base_term = term}, 0);
 }
 
 static int append_frame(struct wal *w, uint8_t *payload, uint32_t size)

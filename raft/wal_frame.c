@@ -9,12 +9,14 @@
 #define HEAD_MAGIC 0x6c6177796c6c6174u /* "tallywal" */
 #define FRAME_MAGIC 0x4d524677u        /* "wFRM" */
 #define FRAME_END 0xa5444e4557594c54u  /* its last byte on disk is never zero */
+#define HEAD_ANEW 1u                   /* flags */
 #define MASK_STEP 0x9e3779b97f4a7c15u
 
 /* The fields of a segment's head as they lie on disk. */
 struct head_image {
 	uint64_t magic;
-	uint32_t format;
+	uint16_t format;
+	uint16_t flags;
 	uint32_t number;
 	uint64_t cluster_id;
 	uint64_t node_id;
@@ -44,6 +46,7 @@ void wal_head_encode(struct wal_head *head, uint8_t *out)
 	struct head_image image = {
 		.magic = HEAD_MAGIC,
 		.format = WAL_FORMAT,
+		.flags = head->anew ? HEAD_ANEW : 0,
 		.number = head->number,
 		.cluster_id = head->cluster_id,
 		.node_id = head->node_id,
@@ -66,8 +69,8 @@ int wal_head_decode(const uint8_t *bytes, struct wal_head *out)
 	memcpy(&image, bytes, sizeof(image));
 	if (image.magic != HEAD_MAGIC)
 		return -EBADMSG;
-	if (image.format != WAL_FORMAT) {
-		out->number = image.format;
+	if (image.format != WAL_FORMAT || (image.flags & ~HEAD_ANEW)) {
+		out->number = image.format | (uint32_t)image.flags << 16;
 		return -EPROTONOSUPPORT;
 	}
 	if (image.crc != crc32c(0, &image, offsetof(struct head_image, crc)))
@@ -75,6 +78,7 @@ int wal_head_decode(const uint8_t *bytes, struct wal_head *out)
 	if (!wal_all_zero(bytes + sizeof(image), WAL_HEAD_BYTES - sizeof(image)))
 		return -EBADMSG;
 	*out = (struct wal_head){
+		.anew = image.flags & HEAD_ANEW,
 		.number = image.number,
 		.prev = image.prev,
 		.cluster_id = image.cluster_id,

@@ -15,6 +15,7 @@
 #define WAL_FRAME_TAIL_BYTES 8u
 
 struct wal_head {
+	bool anew; /* the log begins with this segment, whatever was before it */
 	uint32_t number;
 	uint32_t prev; /* the CRC of the last frame before this segment */
 	uint64_t cluster_id;

@@ -81,8 +81,18 @@ int wal_take(struct wal *w, struct wal_segment *s, uint64_t frame_offset, struct
 void wal_push_segment(struct wal *w, const struct wal_segment *s);
 /* Begins the first or next segment, with room for a frame of `extent` bytes. */
 int wal_begin_segment(struct wal *w, uint64_t extent);
+/* Begins one that makes void what was before it: the next entry is index + 1, the term of `index` is `term`. */
+int wal_begin_anew(struct wal *w, uint64_t index, uint64_t term);
 /* True when it is time to prepare: sooner if there is nothing else to do. */
 bool wal_prepare_due(const struct wal *w, bool idle);
+
+/* wal.c: removes the oldest segments, one after the other. */
+int wal_drop_segments(struct wal *w, uint32_t count);
+
+/* wal_reset.c: the log in memory holds nothing, and the last entry before it is (index, term). */
+void wal_enter_base(struct wal *w, uint64_t index, uint64_t term);
+/* Removes what lies before a segment that began the log anew. */
+int wal_drop_void(struct wal *w);
 
 /* wal_read.c */
 void wal_window_free(struct wal_window *v);

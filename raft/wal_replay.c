@@ -80,7 +80,7 @@ static int check_follows(const struct wal *w, const struct image *m, const struc
 				  "%s does not follow the segment before it: frames %" PRIu64 " to %" PRIu64
 				  " are missing or differ; " REMEDY,
 				  m->path, w->seq, h->seq);
-	if (h->first != w->last + 1 || h->base_term != w->last_term)
+	if (!h->anew && (h->first != w->last + 1 || h->base_term != w->last_term))
 		return wal_refuse(why, -EBADMSG,
 				  "%s begins with entry %" PRIu64 ", and the segment before it ends with %" PRIu64 "; " REMEDY, m->path,
 				  h->first, w->last);
@@ -140,13 +140,14 @@ static int replay_segment(struct wal *w, struct image *m, const struct wal_segme
 	if (w->segments_count == 0) {
 		w->seq = h.seq;
 		w->prev = h.prev;
-		w->last = h.first - 1;
-		w->last_term = h.base_term;
-		wal_index_reset(&w->index, h.first);
+		wal_enter_base(w, h.first - 1, h.base_term);
 	}
 	rc = check_follows(w, m, &h, why);
 	if (rc != 0)
 		return rc;
+	if (h.anew)
+		wal_enter_base(w, h.first - 1, h.base_term);
+	s.anew = h.anew;
 	s.seed = h.crc;
 	s.bytes = h.bytes;
 	s.base_term = h.base_term;

@@ -2,6 +2,7 @@
 #ifndef TALLY_RAFT_WAL_SEGMENT_H
 #define TALLY_RAFT_WAL_SEGMENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -18,6 +19,7 @@ struct wal_disk {
 struct wal_segment {
 	uint32_t number;
 	uint32_t seed; /* the CRC of its head */
+	bool anew;     /* the log begins with it */
 	uint64_t first;
 	uint64_t base_term; /* term of entry first - 1 */
 	uint64_t low;       /* lowest entry written in it; UINT64_MAX when there is none */

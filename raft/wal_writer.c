@@ -23,6 +23,10 @@ struct batch {
 	struct writer records;
 	uint64_t saves;
 	uint64_t ticket; /* of the last of them */
+	bool reset;      /* behind `reset_at` bytes of records the log begins anew */
+	size_t reset_at;
+	uint64_t reset_index;
+	uint64_t reset_term;
 };
 
 struct wal_writer {
@@ -48,6 +52,7 @@ struct wal_writer {
 	_Atomic uint64_t saves;
 	_Atomic uint64_t syncs;
 	_Atomic uint64_t first;
+	_Atomic uint64_t recent;
 };
 
 static void publish_figures(struct wal_writer *t)
@@ -55,6 +60,7 @@ static void publish_figures(struct wal_writer *t)
 	atomic_store_explicit(&t->bytes, wal_bytes(t->wal), memory_order_relaxed);
 	atomic_store_explicit(&t->syncs, t->wal->syncs, memory_order_relaxed);
 	atomic_store_explicit(&t->first, wal_first(t->wal), memory_order_relaxed);
+	atomic_store_explicit(&t->recent, wal_within(t->wal, WAL_KEEP_BYTES), memory_order_relaxed);
 }
 
 static void fail_once(struct wal_writer *t, int error)
@@ -65,11 +71,27 @@ static void fail_once(struct wal_writer *t, int error)
 	t->events.failed(t->events.ctx, error);
 }
 
+static int append_batch(struct wal_writer *t, const struct batch *b)
+{
+	if (t->failed)
+		return -EIO;
+	if (!b->reset)
+		return wal_append(t->wal, b->records.data, b->records.size);
+	int rc = wal_append(t->wal, b->records.data, b->reset_at);
+	if (rc == 0)
+		rc = t->events.resetting(t->events.ctx, b->reset_index, b->reset_term);
+	if (rc == 0)
+		rc = wal_reset(t->wal, b->reset_index, b->reset_term);
+	if (rc == 0)
+		rc = wal_append(t->wal, b->records.data + b->reset_at, b->records.size - b->reset_at);
+	return rc;
+}
+
 static void store_batch(struct wal_writer *t)
 {
 	struct batch *b = &t->taken;
 
-	int rc = t->failed ? -EIO : wal_append(t->wal, b->records.data, b->records.size);
+	int rc = append_batch(t, b);
 	if (rc == 0) {
 		atomic_fetch_add_explicit(&t->saves, b->saves, memory_order_relaxed);
 		publish_figures(t);
@@ -78,6 +100,7 @@ static void store_batch(struct wal_writer *t)
 		fail_once(t, rc);
 	}
 	b->saves = 0;
+	b->reset = false;
 	writer_clear(&b->records);
 	if (b->records.capacity > BUFFER_KEEP_BYTES)
 		writer_free(&b->records);
@@ -233,6 +256,17 @@ void wal_writer_save(struct wal_writer *t, uint64_t ticket, const struct raft_ha
 	pthread_mutex_unlock(&t->lock);
 }
 
+void wal_writer_reset(struct wal_writer *t, uint64_t index, uint64_t term)
+{
+	pthread_mutex_lock(&t->lock);
+	assert(!t->pending.reset);
+	t->pending.reset = true;
+	t->pending.reset_at = t->pending.records.size;
+	t->pending.reset_index = index;
+	t->pending.reset_term = term;
+	pthread_mutex_unlock(&t->lock);
+}
+
 void wal_writer_fetch(struct wal_writer *t, uint64_t to, uint64_t lo, uint64_t hi, size_t bytes_max)
 {
 	uint32_t i = 0;
@@ -263,6 +297,7 @@ void wal_writer_stats(struct wal_writer *t, struct wal_writer_stats *out)
 	out->saves = atomic_load_explicit(&t->saves, memory_order_relaxed);
 	out->syncs = atomic_load_explicit(&t->syncs, memory_order_relaxed);
 	out->first = atomic_load_explicit(&t->first, memory_order_relaxed);
+	out->recent = atomic_load_explicit(&t->recent, memory_order_relaxed);
 }
 
 void wal_writer_stop(struct wal_writer *t)

@@ -184,6 +184,24 @@ static void trimming_drops_whole_segments_and_remembers_the_term_before(void **s
 	fixture_must_read(f, first, 101, 0);
 }
 
+static void the_newest_segments_within_a_size_are_known_by_their_first_entry(void **state)
+{
+	struct fixture *f = *state;
+	fixture_must_open(f);
+	assert_int_equal(wal_within(f->wal, 10 * SMALL_SEGMENT), 1);
+	for (uint64_t i = 1; i <= 100; i++)
+		fixture_save(f, i, 1, 1000);
+	uint64_t recent = wal_within(f->wal, 3 * SMALL_SEGMENT);
+	assert_in_range(recent, 60, 90);
+	assert_int_equal(wal_within(f->wal, 4 * SMALL_SEGMENT - 1), recent);
+	assert_true(wal_within(f->wal, 4 * SMALL_SEGMENT) < recent);
+	assert_true(wal_within(f->wal, 0) > recent);
+	assert_int_equal(wal_within(f->wal, UINT64_MAX), 1);
+	assert_int_equal(wal_trim(f->wal, recent), 0);
+	assert_int_equal(wal_first(f->wal), recent);
+	assert_int_equal(wal_bytes(f->wal), 3 * SMALL_SEGMENT);
+}
+
 static void trimming_everything_keeps_the_current_segment(void **state)
 {
 	struct fixture *f = *state;
@@ -323,6 +341,7 @@ int main(void)
 		TEST(a_save_of_many_megabytes_is_kept_whole),
 		TEST(entries_full_of_zeros_survive_like_any_other),
 		TEST(trimming_drops_whole_segments_and_remembers_the_term_before),
+		TEST(the_newest_segments_within_a_size_are_known_by_their_first_entry),
 		TEST(trimming_everything_keeps_the_current_segment),
 		TEST(trimming_never_loses_the_term_before_a_replaced_tail),
 		TEST(a_read_stops_at_its_bytes_or_when_told),

@@ -20,6 +20,9 @@ struct told {
 	uint32_t fetched_count;
 	int failed;
 	int failed_calls;
+	uint64_t reset_index;
+	uint64_t stored_at_reset;
+	int refuse_reset;
 };
 
 static void on_stored(void *ctx, uint64_t ticket)
@@ -58,10 +61,22 @@ static void on_failed(void *ctx, int error)
 	pthread_mutex_unlock(&t->lock);
 }
 
+static int on_resetting(void *ctx, uint64_t index, uint64_t term)
+{
+	struct told *t = ctx;
+	(void)term;
+	pthread_mutex_lock(&t->lock);
+	t->reset_index = index;
+	t->stored_at_reset = t->stored;
+	pthread_mutex_unlock(&t->lock);
+	return t->refuse_reset;
+}
+
 static struct wal_writer *start(struct fixture *f, struct told *t)
 {
 	struct wal_writer *w = NULL;
-	struct wal_writer_events events = {.ctx = t, .stored = on_stored, .fetched = on_fetched, .failed = on_failed};
+	struct wal_writer_events events = {
+		.ctx = t, .stored = on_stored, .fetched = on_fetched, .failed = on_failed, .resetting = on_resetting};
 	pthread_condattr_t attr;
 	*t = (struct told){.lock = PTHREAD_MUTEX_INITIALIZER};
 	pthread_condattr_init(&attr);
@@ -273,6 +288,47 @@ static void a_failing_disk_is_told_once_and_nothing_is_stored_after(void **state
 	assert_true(wal_last(f->wal) >= stored);
 }
 
+static void a_reset_comes_between_the_saves_around_it(void **state)
+{
+	struct fixture *f = *state;
+	struct told t;
+	fixture_must_open(f);
+	struct wal_writer *w = start(f, &t);
+	for (uint64_t i = 1; i <= 10; i++)
+		queue_entry(w, i, i, 1, 1000);
+	wal_writer_save(w, 11, &(struct raft_hard_state){.term = 3, .vote = 2}, NULL, 0);
+	wal_writer_reset(w, 500, 2);
+	queue_entry(w, 12, 501, 3, 1000);
+	queue_entry(w, 13, 502, 3, 1000);
+	wait_for(&t, &t.stored, 13);
+	assert_int_equal(t.reset_index, 500);
+	assert_in_range(t.stored_at_reset, 0, 11);
+	wal_writer_stop(w);
+	fixture_reopen(f);
+	assert_int_equal(wal_first(f->wal), 501);
+	assert_int_equal(wal_base_term(f->wal), 2);
+	assert_int_equal(wal_hard_state(f->wal).vote, 2);
+	fixture_must_read(f, 501, 503, 3);
+}
+
+static void a_snapshot_that_cannot_be_made_durable_leaves_the_log_and_stops_it(void **state)
+{
+	struct fixture *f = *state;
+	struct told t;
+	fixture_must_open(f);
+	struct wal_writer *w = start(f, &t);
+	queue_entry(w, 1, 1, 1, 100);
+	wait_for(&t, &t.stored, 1);
+	t.refuse_reset = -EIO;
+	wal_writer_reset(w, 500, 2);
+	wal_writer_save(w, 2, &(struct raft_hard_state){.term = 3}, NULL, 0);
+	wal_writer_stop(w);
+	assert_int_equal(t.failed, -EIO);
+	assert_int_equal(t.stored, 1);
+	fixture_reopen(f);
+	fixture_must_read(f, 1, 2, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -286,6 +342,8 @@ int main(void)
 		TEST(a_fetch_gives_at_most_one_append_of_entries),
 		TEST(trimming_shows_in_the_figures),
 		TEST(the_next_segment_is_ready_before_it_is_needed),
+		TEST(a_reset_comes_between_the_saves_around_it),
+		TEST(a_snapshot_that_cannot_be_made_durable_leaves_the_log_and_stops_it),
 		TEST(a_failing_disk_is_told_once_and_nothing_is_stored_after),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,31 @@
+/* Beginning anew: a snapshot has taken the place of the log. One segment says so in its head, and it exists once it has its name: a crash before
+ * that leaves the old log, one after it the new one, whose opening removes what the crash left of the old. The chain of frames goes on, so
+ * that a void segment is still known for what it is. */
+#include "raft/wal_log.h"
+
+void wal_enter_base(struct wal *w, uint64_t index, uint64_t term)
+{
+	w->last = index;
+	w->last_term = term;
+	wal_index_reset(&w->index, index + 1);
+}
+
+int wal_drop_void(struct wal *w)
+{
+	uint32_t first = w->segments_count - 1;
+
+	while (first > 0 && !w->segments[first].anew)
+		first--;
+	return wal_drop_segments(w, first);
+}
+
+int wal_reset(struct wal *w, uint64_t index, uint64_t term)
+{
+	if (w->error == 0)
+		w->error = wal_begin_anew(w, index, term);
+	if (w->error != 0)
+		return w->error;
+	wal_enter_base(w, index, term);
+	w->error = wal_drop_void(w);
+	return w->error;
+}
