@@ -2,6 +2,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 int backend_errno(int rc)
@@ -95,8 +96,25 @@ void backend_end(struct backend *b, MDB_txn *txn)
 	mdb_txn_reset(txn);
 	pthread_mutex_lock(&b->pool_lock);
 	b->pool[b->pool_count++] = txn;
+	bool last = b->retired && b->pool_count == b->readers_count;
 	pthread_cond_signal(&b->pool_returned);
 	pthread_mutex_unlock(&b->pool_lock);
+	if (last) {
+		backend_close(b);
+		free(b);
+	}
+}
+
+void backend_retire(struct backend *b)
+{
+	pthread_mutex_lock(&b->pool_lock);
+	b->retired = true;
+	bool idle = b->pool_count == b->readers_count;
+	pthread_mutex_unlock(&b->pool_lock);
+	if (idle) {
+		backend_close(b);
+		free(b);
+	}
 }
 
 int backend_sync(struct backend *b)

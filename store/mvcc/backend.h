@@ -34,6 +34,7 @@ struct backend {
 	MDB_txn *pool[BACKEND_READERS_MAX]; /* reset, ready to be renewed */
 	size_t pool_count;
 	size_t readers_count; /* in the pool or in use */
+	bool retired;
 };
 
 struct backend_config {
@@ -48,6 +49,8 @@ int backend_open(struct backend *b, const struct backend_config *config, const s
 		 struct state *out, char *why, size_t why_size);
 /* A backend whose open failed, too. No transaction may be in use. */
 void backend_close(struct backend *b);
+/* Closes one that nobody begins with any more and frees its memory, which is malloc'ed: now, or when the last reader at work ends. */
+void backend_retire(struct backend *b);
 
 /* All of it or nothing. */
 int backend_commit(struct backend *b, const struct buffer *changes, const struct state *state);

@@ -56,12 +56,12 @@ static size_t fill_buffered(const struct mvcc *m, const struct record *r, struct
 	return left;
 }
 
-static int fill_stored(struct mvcc *m, MDB_txn *txn, const struct record *r, const struct piece *pieces, size_t count)
+static int fill_stored(struct backend *b, MDB_txn *txn, const struct record *r, const struct piece *pieces, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct block_id id = {.ino = r->ino, .block = pieces[i].block, .main = r->stored.main};
 		struct span content = {0};
-		int error = backend_find_block(&m->backend, txn, &id, &content);
+		int error = backend_find_block(b, txn, &id, &content);
 		if (error && error != -ENOENT)
 			return error;
 		piece_fill(&pieces[i], content);
@@ -79,12 +79,13 @@ static ssize_t read_batch(struct mvcc *m, const struct record *r, uint64_t offse
 
 	MDB_txn *txn = NULL;
 	mvcc_lock_shared(m);
+	struct backend *b = m->backend;
 	count = fill_buffered(m, r, pieces, count);
-	int error = count > 0 ? backend_begin(&m->backend, &txn) : 0;
+	int error = count > 0 ? backend_begin(b, &txn) : 0;
 	mvcc_unlock_shared(m);
 	if (txn) {
-		error = fill_stored(m, txn, r, pieces, count);
-		backend_end(&m->backend, txn);
+		error = fill_stored(b, txn, r, pieces, count);
+		backend_end(b, txn);
 	}
 	return error ? error : (ssize_t)done;
 }

@@ -74,7 +74,7 @@ static int commit(struct mvcc *m)
 	struct state state;
 	if (!take(m, &state))
 		return 0;
-	int error = backend_commit(&m->backend, m->committing, &state);
+	int error = backend_commit(m->backend, m->committing, &state);
 	if (error)
 		return error;
 	drop(m);
@@ -86,7 +86,7 @@ static int commit(struct mvcc *m)
 
 static int sync_all(struct mvcc *m)
 {
-	int error = backend_sync(&m->backend);
+	int error = backend_sync(m->backend);
 	if (!error)
 		atomic_store(&m->durable, m->committer.committed);
 	return error;

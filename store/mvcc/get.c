@@ -36,17 +36,18 @@ static int load_and_unlock(struct mvcc *m, struct rev rev, struct record *out)
 	struct span found;
 	void *copy = NULL;
 	MDB_txn *txn = NULL;
+	struct backend *b = m->backend;
 	int error = 0;
 	if (find_buffered(m, rev, &found))
 		copy = copy_of(found);
 	else
-		error = backend_begin(&m->backend, &txn);
+		error = backend_begin(b, &txn);
 	mvcc_unlock_shared(m);
 	if (txn) {
-		error = backend_find_record(&m->backend, txn, rev, &found);
+		error = backend_find_record(b, txn, rev, &found);
 		if (!error)
 			copy = copy_of(found);
-		backend_end(&m->backend, txn);
+		backend_end(b, txn);
 	}
 	struct record r;
 	if (!error)

@@ -49,7 +49,8 @@ struct writing {
 };
 
 struct mvcc {
-	struct backend backend;
+	struct backend
+		*backend; /* another one once a snapshot has replaced the store: taken under the lock, then kept by its transactions */
 	pthread_rwlock_t lock;
 	struct index index;
 	struct buffer generations[2];

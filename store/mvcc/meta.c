@@ -29,16 +29,17 @@ int mvcc_get_meta(struct mvcc *m, struct span name, void **out, size_t *size)
 	MDB_txn *txn = NULL;
 	int error;
 	mvcc_lock_shared(m);
+	struct backend *b = m->backend;
 	if (buffer_find_meta(m->active, name, &value) || (m->committing && buffer_find_meta(m->committing, name, &value)))
 		error = copy_out(value, out, size);
 	else
-		error = backend_begin(&m->backend, &txn);
+		error = backend_begin(b, &txn);
 	mvcc_unlock_shared(m);
 	if (txn) {
-		error = backend_find_meta(&m->backend, txn, name, &value);
+		error = backend_find_meta(b, txn, name, &value);
 		if (!error)
 			error = copy_out(value, out, size);
-		backend_end(&m->backend, txn);
+		backend_end(b, txn);
 	}
 	return error;
 }
@@ -64,13 +65,14 @@ int mvcc_each_meta(struct mvcc *m, int (*fn)(void *ctx, struct span name, struct
 	struct buffer all = {0};
 	MDB_txn *txn = NULL;
 	mvcc_lock_shared(m);
-	int error = backend_begin(&m->backend, &txn);
+	struct backend *b = m->backend;
+	int error = backend_begin(b, &txn);
 	add_buffered(&all, m->active);
 	add_buffered(&all, m->committing);
 	mvcc_unlock_shared(m);
 	if (!error) {
-		error = backend_each_meta(&m->backend, txn, add_older, &all);
-		backend_end(&m->backend, txn);
+		error = backend_each_meta(b, txn, add_older, &all);
+		backend_end(b, txn);
 	}
 	for (size_t i = 0; i < all.metas_count && !error; i++)
 		if (all.metas[i].value.size > 0)

@@ -156,10 +156,11 @@ void mvcc_stats(struct mvcc *m, struct mvcc_stats *out)
 	mvcc_lock_shared(m);
 	uint64_t keys = m->index.live > 0 ? m->index.live - 1 : 0;
 	uint64_t live_bytes = m->index.live_bytes + keys * 256;
+	uint64_t db_bytes = backend_used_bytes(m->backend);
 	mvcc_unlock_shared(m);
 	*out = (struct mvcc_stats){
 		.keys = keys,
-		.db_bytes = backend_used_bytes(&m->backend),
+		.db_bytes = db_bytes,
 		.live_bytes = live_bytes,
 		.commits = atomic_load(&m->commits),
 		.error = atomic_load(&m->error),

@@ -26,7 +26,7 @@ static int open_backend(struct mvcc *m, const struct mvcc_config *config, char *
 	struct state fresh = {.format = MVCC_FORMAT, .cluster_id = config->cluster_id, .revision = 1, .next_ino = MVCC_ROOT_INO + 1};
 	struct buffer first = {0};
 	make_root(&first);
-	int error = backend_open(&m->backend, &backend, &fresh, &first, &m->state, why, why_size);
+	int error = backend_open(m->backend, &backend, &fresh, &first, &m->state, why, why_size);
 	buffer_free(&first);
 	return error;
 }
@@ -53,9 +53,9 @@ static void note_stage(void *ctx, const struct stage_id *id, uint32_t chunk)
 
 static int rebuild(struct mvcc *m)
 {
-	int error = backend_each_record(&m->backend, index_record, m);
+	int error = backend_each_record(m->backend, index_record, m);
 	if (!error)
-		error = backend_each_stage(&m->backend, note_stage, m);
+		error = backend_each_stage(m->backend, note_stage, m);
 	return error == -EIO ? -EBADMSG : error;
 }
 
@@ -70,7 +70,8 @@ static void lock_init(struct mvcc *m)
 
 static void mvcc_free(struct mvcc *m)
 {
-	backend_close(&m->backend);
+	backend_close(m->backend);
+	free(m->backend);
 	index_free(&m->index);
 	buffer_free(&m->generations[0]);
 	buffer_free(&m->generations[1]);
@@ -82,7 +83,7 @@ static void mvcc_free(struct mvcc *m)
 int mvcc_open(const struct mvcc_config *config, struct mvcc **out, char *why, size_t why_size)
 {
 	struct mvcc *m = calloc(1, sizeof *m);
-	if (!m)
+	if (!m || !(m->backend = calloc(1, sizeof *m->backend)))
 		abort();
 	lock_init(m);
 	m->active = &m->generations[0];

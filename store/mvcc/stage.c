@@ -41,7 +41,7 @@ static int read_chunk(struct mvcc *m, MDB_txn *txn, const struct stage_id *id, u
 {
 	if (buffer_find_stage(m->active, id, chunk, out) || (m->committing && buffer_find_stage(m->committing, id, chunk, out)))
 		return 0;
-	return backend_find_stage(&m->backend, txn, id, chunk, out);
+	return backend_find_stage(m->backend, txn, id, chunk, out);
 }
 
 /* The writer holds the lock, so neither generation goes while fn looks at a chunk. */
@@ -52,7 +52,7 @@ int mvcc_stage_read(struct mvcc *m, const struct stage_id *id, int (*fn)(void *c
 	MDB_txn *txn;
 	if (!s)
 		return -ENOENT;
-	int error = backend_begin(&m->backend, &txn);
+	int error = backend_begin(m->backend, &txn);
 	if (error)
 		return error;
 	for (uint32_t chunk = 0; chunk < s->chunks && !error; chunk++) {
@@ -61,7 +61,7 @@ int mvcc_stage_read(struct mvcc *m, const struct stage_id *id, int (*fn)(void *c
 		if (!error)
 			error = fn(ctx, data);
 	}
-	backend_end(&m->backend, txn);
+	backend_end(m->backend, txn);
 	return error;
 }
 
