@@ -7,12 +7,13 @@
  * The driver's loop:   raft_tick with the time of now (it is the only clock that the core has, so it comes before the events that it
  * dates), then the other events (raft_step, raft_propose, raft_read, raft_stored, ...), then raft_ready once; carry out what it lists,
  * in the order in which the fields stand:
- *   1. if `save` is not 0: hand `hard` (if hard_changed) and `entries` to the log writer as one save of that number;
+ *   1. if `save` is not 0: hand `install` (if set), `hard` (if hard_changed) and `entries` to the log writer as one save of that number;
  *   2. send `send` at once, in its order;
  *   3. send `send_stored` only once the save of step 1, and every earlier save, is durable (with none outstanding: at once);
  *   4. apply `committed`;
  *   5. read `fetch` from the log and answer each with raft_fetched;
- *   6. release the reads up to `read_ticket` once `read_index` has been applied.
+ *   6. release the reads up to `read_ticket` once `read_index` has been applied;
+ *   7. send a snapshot to each of `snapshot`, and tell the transport of `members`.
  * When saves are durable the driver calls raft_stored with the number of the last. They become durable in the order of their numbers.
  *
  * Memory: what is passed in is borrowed for the call. What raft_ready returns lives until the next call on the same struct raft.
@@ -25,14 +26,35 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Distinct ids in one configuration, voters, outgoing and learners together. */
 #define RAFT_MEMBERS_MAX 16
+#define RAFT_CONTEXT_BYTES_MAX 8192u
 /* An entry's data, and the entries of one append together: under the transport's limit (raft/peer.h). */
 #define RAFT_ENTRY_BYTES_MAX (448u << 10)
 #define RAFT_APPEND_ENTRIES_MAX 4096u
+/* A learner that lacks no more entries than this may become a voter. */
+#define RAFT_CAUGHT_UP_ENTRIES 1000u
 
 enum raft_role { RAFT_FOLLOWER, RAFT_PRECANDIDATE, RAFT_CANDIDATE, RAFT_LEADER };
 
-enum raft_entry_type { RAFT_ENTRY_NOOP = 0, RAFT_ENTRY_COMMAND = 1 };
+/* RAFT_ENTRY_CONFIG: an encoded struct raft_members, which is in force from when the entry is in a log, committed or not (4.1). */
+enum raft_entry_type { RAFT_ENTRY_NOOP = 0, RAFT_ENTRY_COMMAND = 1, RAFT_ENTRY_CONFIG = 2 };
+
+/* A configuration: who votes, and who only receives the log (a learner: 4.2.1). While `outgoing` is not empty it is joint (4.3): to be
+ * elected, to commit and to confirm a read take a majority of `voters` and one of `outgoing`.
+ * Valid: no id is 0 or listed twice in one of the three; none is in both `voters` and `learners` (`outgoing` may overlap with either: a
+ * voter that becomes a learner is in both until the joint configuration is left); at most RAFT_MEMBERS_MAX distinct ids; without voters
+ * there is nobody at all: that is the empty configuration, of a member that waits for its first one. */
+struct raft_members {
+	uint64_t voters[RAFT_MEMBERS_MAX];
+	uint64_t outgoing[RAFT_MEMBERS_MAX];
+	uint64_t learners[RAFT_MEMBERS_MAX];
+	uint32_t voters_count;
+	uint32_t outgoing_count;
+	uint32_t learners_count;
+	const void *context; /* the driver's own (names, addresses), opaque here; borrowed */
+	uint32_t context_size;
+};
 
 struct raft_entry {
 	uint64_t term;
@@ -85,9 +107,11 @@ struct raft_message {
 };
 
 struct raft_config {
-	uint64_t id;            /* this member; never 0 */
-	const uint64_t *voters; /* borrowed; includes `id`; at most RAFT_MEMBERS_MAX */
-	uint32_t voters_count;
+	uint64_t id; /* this member; never 0 */
+	/* The configuration as of `applied`; borrowed for the call. In a new cluster: the one that it starts with, the same on all of its members.
+	 * Empty: this member has none yet. It never campaigns and grants no vote, but takes entries and snapshots from whoever leads, and its
+	 * configuration from them. `id` need not be in it: it may be a learner, join later, or have been removed. */
+	const struct raft_members *members;
 	uint32_t election_ms;           /* a follower campaigns after a random time in [election_ms, 2 * election_ms) without a leader */
 	uint32_t heartbeat_ms;          /* less than election_ms */
 	uint64_t seed;                  /* of the random election times */
@@ -110,7 +134,10 @@ struct raft_fetch {
 };
 
 struct raft_ready {
-	uint64_t save;                    /* the number of this save: one more than the last; 0 when there is nothing to save */
+	uint64_t save; /* the number of this save: one more than the last; 0 when there is nothing to save */
+	bool install;  /* before its entries: the log is emptied and begins anew behind install_index (raft_install) */
+	uint64_t install_index;
+	uint64_t install_term;
 	bool hard_changed;                /* term or vote changed (a new commit index alone does not ask for a save) */
 	struct raft_hard_state hard;      /* as it is now, changed or not */
 	const struct raft_entry *entries; /* contiguous; if the first index is not past the log's end, it replaces the tail from there */
@@ -119,19 +146,27 @@ struct raft_ready {
 	uint32_t send_count;
 	const struct raft_message *send_stored; /* votes asked for and granted, appends acknowledged: promises of durability */
 	uint32_t send_stored_count;
-	const struct raft_entry *committed; /* to apply, in order; each is already durable here */
+	/* To apply, in order; each is already durable here. RAFT_ENTRY_CONFIG among them: with the applied index the driver keeps the members. */
+	const struct raft_entry *committed;
 	uint32_t committed_count;
 	const struct raft_fetch *fetch;
 	uint32_t fetch_count;
 	bool read_ready;
 	uint64_t read_ticket; /* every read with a ticket up to this one ... */
 	uint64_t read_index;  /* ... may be served once this index has been applied */
+	/* Members heard from lately that need a snapshot: what they lack has left the log. Each is listed once, until raft_snapshot_over. */
+	const uint64_t *snapshot;
+	uint32_t snapshot_count;
+	/* The configuration in force, if it is another since the last call; NULL: it is not. It may yet be taken back, with its entry. */
+	const struct raft_members *members;
 };
 
 struct raft_progress {
 	uint64_t id;
 	uint64_t match; /* highest index known to be stored there (on a follower: 0 for the others) */
 	bool recent;    /* heard from within the last election timeout (leader only) */
+	bool voter;     /* its vote counts now: in voters or outgoing */
+	bool snapshot;  /* it needs a snapshot, or is being sent one (leader only) */
 };
 
 struct raft_status {
@@ -142,19 +177,25 @@ struct raft_status {
 	uint64_t commit;
 	uint64_t log_first;
 	uint64_t log_last;
-	uint64_t stored;     /* durable here up to this index */
-	uint64_t everywhere; /* stored on every member up to this index: the log may be trimmed up to it */
-	uint32_t members_count;
+	uint64_t stored; /* durable here up to this index */
+	/* Stored on every member of the configuration in force up to this index (it falls when a member is added). Trimmed further, members may
+	 * come to need a snapshot: how much is kept for those that are away is the driver's decision. */
+	uint64_t everywhere;
+	bool learner;           /* this member's vote does not count: a learner, not in the configuration, or without one */
+	bool joint;             /* two majorities are needed */
+	uint32_t members_count; /* those in the configuration in force; this member is among them if it is in it */
 	struct raft_progress members[RAFT_MEMBERS_MAX];
 };
 
 struct raft;
 
-/* A member that starts or restarts, as a follower (a cluster of one campaigns at its first tick).
+/* A member that starts or restarts, as a follower (the only voter campaigns at its first tick). The first leader of a new cluster begins
+ * the log with a RAFT_ENTRY_CONFIG in place of its no-op, so that whoever replays the log from 1 has the configuration.
  * Errors: -EINVAL for a configuration that breaks a rule above. */
 int raft_new(const struct raft_config *config, struct raft **out);
 void raft_free(struct raft *r);
-/* Start only, in order from log_first: an entry that the durable log holds. -EINVAL if it does not follow the one before. */
+/* Start only, in order from log_first: an entry that the durable log holds. A RAFT_ENTRY_CONFIG above `applied` takes effect. -EINVAL if it
+ * does not follow the one before, or holds no configuration though it should. */
 int raft_restore(struct raft *r, const struct raft_entry *entry);
 
 /* Time passed. `now_ms` never goes backwards. Elections, heartbeats, retries and check-quorum happen here. */
@@ -162,7 +203,9 @@ void raft_tick(struct raft *r, uint64_t now_ms);
 /* The time at which raft_tick has something to do (an hour away if nothing is due); it may be called earlier. Any event may move it. */
 uint64_t raft_deadline_ms(const struct raft *r);
 
-/* A message of another member. Messages that make no sense are dropped: the network may lose, repeat, delay and reorder anything. */
+/* A message of another member. Messages that make no sense are dropped: the network may lose, repeat, delay and reorder anything.
+ * Appends, heartbeats and requests for votes are considered whoever sent them, since this member may be behind on the configuration (4.1);
+ * answers and questions of strangers are not, except those of the leader that is followed. */
 void raft_step(struct raft *r, const struct raft_message *m);
 
 /* Appends a command to the leader's log. Errors: -EAGAIN not the leader, or handing leadership over; -ENOBUFS over
@@ -184,8 +227,36 @@ void raft_fetched(struct raft *r, uint64_t to, const struct raft_entry *entries,
 /* The driver trimmed the durable log: entries below `first` are gone. Never past what is applied here. */
 void raft_trimmed(struct raft *r, uint64_t first);
 
-/* Hands leadership to `to`, or with 0 to the most caught-up member heard from lately. -EAGAIN not the leader; -ENOENT nobody to hand it
- * to (no such member, or this one). It is given up after an election timeout without success. */
+/* Changes the configuration to `next` (borrowed; its outgoing_count is 0; a context alone may change, too). At most one voter more or less
+ * takes effect at once (4.1). More at a time go through a joint configuration (4.3), which whoever leads leaves by itself once it is
+ * committed; the change is done when a RAFT_ENTRY_CONFIG with those members and nobody outgoing is committed. It may be lost with its
+ * leader, like a proposal. A leader that is no voter in the new configuration leads until that is committed, and then hands over (4.2.2).
+ * The errors, in the order in which they are looked for:
+ *   -EAGAIN   not the leader, or handing over, or nothing of its term is committed yet (without this rule two changes by leaders that did
+ *             not know of each other could have disjoint majorities: Ongaro, raft-dev, 2015)
+ *   -EBUSY    a change is under way: not yet committed, or joint
+ *   -EINVAL   it breaks a rule of struct raft_members, alone or joined with the present one, leaves no voter, or changes nothing
+ *   -ESTALE   a learner that is to become a voter has not caught up: it was not heard from within an election timeout, or lacks more than
+ *             RAFT_CAUGHT_UP_ENTRIES. (A voter that was no learner before is taken at its word: until it has the log, nothing may commit.)
+ *   -ENOBUFS  as raft_propose */
+int raft_change(struct raft *r, const struct raft_members *next);
+/* The configuration in force; never NULL; lives until the next call that changes `r`. */
+const struct raft_members *raft_members_now(const struct raft *r);
+
+/* The leader: the attempt to give `to` a snapshot is over, with success or without. Its log is probed again; if it still lacks what is
+ * gone, it is listed again. Does nothing if no snapshot was asked for. (A member whose log reaches the leader's by itself is sent entries
+ * at once, without waiting for this: etcd-io/raft #110.) */
+void raft_snapshot_over(struct raft *r, uint64_t to);
+/* A snapshot of the applied state at (index, term), with the configuration as of then, is held whole and verified by the driver.
+ * 0: it is taken. The log is dropped; commit, applied and stored stand at `index`; `members` is the configuration; the next raft_ready has
+ * `install`. The driver makes the snapshot, and the log that begins behind it, durable as part of that save; only then is the leader told,
+ * by an append reply that is held for it. Saves and fetches that were under way mean nothing for the new log.
+ * Errors: -EALREADY it is not needed: the log has (index, term), which is then known to be committed, or more is committed, or this member
+ * leads; -EINVAL index or term is 0, or `members` are not valid or have no voter. */
+int raft_install(struct raft *r, uint64_t index, uint64_t term, const struct raft_members *members);
+
+/* Hands leadership to `to`, or with 0 to the most caught-up voter heard from lately. -EAGAIN not the leader; -ENOENT nobody to hand it
+ * to (no such voter, or this member). It is given up after an election timeout without success. */
 int raft_transfer(struct raft *r, uint64_t to);
 /* A leader becomes a follower of nobody (its disk failed). */
 void raft_step_down(struct raft *r);
@@ -198,6 +269,13 @@ void raft_status(const struct raft *r, struct raft_status *out);
 /* The term of a log entry; 0 if the log does not reach there any more, or yet. */
 uint64_t raft_term_at(const struct raft *r, uint64_t index);
 const char *raft_role_name(enum raft_role role);
+
+/* A configuration as bytes (its table stands in core/members.c): the data of a RAFT_ENTRY_CONFIG. `m` must be valid. */
+void raft_members_encode(struct writer *w, const struct raft_members *m);
+/* -EBADMSG if malformed or not valid; then `out` is as it was. The context is borrowed from `bytes`. */
+int raft_members_decode(struct span bytes, struct raft_members *out);
+/* In any of the three. */
+bool raft_members_has(const struct raft_members *m, uint64_t id);
 
 /* The wire format of a message (its table stands in core/message.c). */
 void raft_message_encode(struct writer *w, const struct raft_message *m);

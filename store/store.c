@@ -67,10 +67,11 @@ static int restore_entry(void *ctx, const struct raft_entry *entry)
 
 static int open_raft(struct store *s, char *why, size_t why_size)
 {
+	struct raft_members members = {.voters_count = s->identity.members_count};
+	memcpy(members.voters, s->identity.ids, sizeof(members.voters));
 	struct raft_config config = {
 		.id = s->identity.id,
-		.voters = s->identity.ids,
-		.voters_count = s->identity.members_count,
+		.members = &members,
 		.election_ms = s->config.election_ms,
 		.heartbeat_ms = s->config.heartbeat_ms,
 		.seed = s->identity.id ^ (uint64_t)clock_wall_ns(),

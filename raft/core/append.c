@@ -26,11 +26,13 @@ void core_commit_to(struct raft *r, uint64_t commit)
 		for (uint64_t i = r->commit + 1; i <= commit; i++)
 			r->uncommitted_bytes -= log_view_at(&r->log, i)->size;
 	r->commit = commit;
+	configuration_settle(r);
 }
 
 /* Entries follow each other from log_index on, in terms that never fall nor pass the sender's. */
 static bool entries_sound(const struct raft_message *m)
 {
+	struct raft_members members;
 	uint64_t term = m->log_term;
 	if (m->log_index > UINT64_MAX - RAFT_APPEND_ENTRIES_MAX - 1 || m->entries_count > RAFT_APPEND_ENTRIES_MAX || term > m->term)
 		return false;
@@ -38,7 +40,9 @@ static bool entries_sound(const struct raft_message *m)
 		const struct raft_entry *e = &m->entries[i];
 		if (e->index != m->log_index + 1 + i || e->term < term || e->term == 0 || e->term > m->term)
 			return false;
-		if (e->size > RAFT_ENTRY_BYTES_MAX || e->type > RAFT_ENTRY_COMMAND)
+		if (e->size > RAFT_ENTRY_BYTES_MAX || e->type > RAFT_ENTRY_CONFIG)
+			return false;
+		if (e->type == RAFT_ENTRY_CONFIG && !configuration_decode(e, &members))
 			return false;
 		term = e->term;
 	}
@@ -65,8 +69,12 @@ static void add_entries(struct raft *r, const struct raft_entry *entries, uint32
 		i++;
 	if (i < count && entries[i].index <= r->log.last)
 		core_truncate(r, entries[i].index);
-	for (; i < count; i++)
+	for (; i < count; i++) {
+		struct raft_members members;
 		log_view_append(&r->log, entries[i].term, entries[i].type, entries[i].data, entries[i].size);
+		if (entries[i].type == RAFT_ENTRY_CONFIG && configuration_decode(&entries[i], &members))
+			configuration_push(r, entries[i].index, &members);
+	}
 }
 
 /* What is committed here cannot differ from a leader's log, so only what lies behind it is compared. */

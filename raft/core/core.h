@@ -6,25 +6,32 @@
  *   append.c      the follower: accepting entries and heartbeats
  *   replicate.c   the leader: progress of each follower, commit, heartbeats
  *   read_index.c  reads, on the leader and on followers
- *   log_view.c    the log; quorum.c majorities; message.c the wire format */
+ *   configuration.c  who is a member: the configurations of the log, changes, majorities; snapshot.c members whose entries are gone
+ *   log_view.c    the log; quorum.c, members.c arithmetic of majorities and members; message.c, members.c the formats */
 #ifndef TALLY_RAFT_CORE_CORE_H
 #define TALLY_RAFT_CORE_CORE_H
 
 #include "raft/core/log_view.h"
+#include "raft/core/members.h"
 #include "raft/core/quorum.h"
 #include "raft/raft.h"
 
+/* A member that is not in its own configuration has a place among the others all the same. */
+#define MEMBERS_AND_SELF (RAFT_MEMBERS_MAX + 1)
 /* Rounds of heartbeats, or questions to the leader, that may be on their way at a time; later reads wait and share the next one. */
 #define READ_ROUNDS_MAX 8
 
 enum progress_state {
-	PROGRESS_PROBE,    /* where the follower's log agrees is not known: one append at a time */
-	PROGRESS_REPLICATE /* it agrees up to `match`: appends are sent ahead of their acknowledgements */
+	PROGRESS_PROBE,     /* where the follower's log agrees is not known: one append at a time */
+	PROGRESS_REPLICATE, /* it agrees up to `match`: appends are sent ahead of their acknowledgements */
+	PROGRESS_SNAPSHOT   /* what it lacks has left the log: only heartbeats until it has a snapshot */
 };
 
 /* What a leader knows of a member, and what a candidate knows of its vote. */
 struct progress {
 	uint64_t id;
+	bool voter;    /* of the configuration in force */
+	bool outgoing; /* a voter of the one that a joint configuration leaves */
 	enum quorum_vote vote;
 	enum progress_state state;
 	uint64_t match;       /* durable there up to this index */
@@ -35,6 +42,7 @@ struct progress {
 	uint64_t heard_ms;    /* its last reply */
 	bool paused;          /* the probe is sent and not answered */
 	bool nudge;           /* an acknowledgement seems lost: ask with an empty append */
+	bool snapshot_asked;  /* the driver was told, and has not said that it is over */
 	bool fetching;        /* entries for it have been asked of the durable log */
 	uint64_t fetch_due_ms;
 	uint64_t *inflight; /* a ring of inflight_max: the last index of each append that is not acknowledged */
@@ -50,8 +58,19 @@ struct progress {
 /* A round of heartbeats that proves leadership for the reads attached to it. */
 struct read_round {
 	uint64_t round;
-	uint64_t index;                     /* the commit index when it began */
-	uint64_t tickets[RAFT_MEMBERS_MAX]; /* by member, the highest ticket served; 0: none */
+	uint64_t index; /* the commit index when it began */
+	struct {
+		uint64_t id;
+		uint64_t ticket; /* the highest of this member that the round serves */
+	} askers[MEMBERS_AND_SELF];
+	uint32_t askers_count;
+};
+
+/* A configuration, and the entry that it is from. */
+struct configuration {
+	uint64_t index;
+	struct raft_members members; /* its context is in `context` */
+	struct writer context;
 };
 
 struct message_queue {
@@ -73,6 +92,12 @@ struct raft {
 	uint64_t id;
 	uint32_t self; /* this member's place in `members` */
 	uint32_t members_count;
+	struct progress members[MEMBERS_AND_SELF];
+	/* By rising index. The last is in force; the first is committed, and those above may be taken back with their entries. */
+	struct configuration *configurations;
+	size_t configurations_count;
+	size_t configurations_capacity;
+	bool members_changed;
 	uint32_t election_ms;
 	uint32_t heartbeat_ms;
 	uint32_t inflight_max;
@@ -105,7 +130,9 @@ struct raft {
 	uint64_t stored;      /* entries up to here are durable */
 	uint64_t everywhere;
 	uint64_t uncommitted_bytes;
-	struct progress members[RAFT_MEMBERS_MAX];
+	bool install; /* the log begins anew, and no save says so yet */
+	uint64_t install_index;
+	uint64_t install_term;
 
 	struct save *saves; /* not yet durable, oldest first */
 	size_t saves_count;
@@ -134,6 +161,9 @@ struct raft {
 	struct raft_fetch fetch[RAFT_MEMBERS_MAX];
 	uint32_t fetch_count;
 	struct raft_fetch listed_fetch[RAFT_MEMBERS_MAX];
+	uint64_t snapshot[RAFT_MEMBERS_MAX];
+	uint32_t snapshot_count;
+	uint64_t listed_snapshot[RAFT_MEMBERS_MAX];
 	void **fetched; /* memory of fetched entries in `send`, and of those that raft_ready returned last */
 	size_t fetched_count;
 	void **listed_fetched;
@@ -144,19 +174,24 @@ struct raft {
 	struct raft_ready ready;
 };
 
-static inline bool core_single(const struct raft *r)
-{
-	return r->members_count == 1;
-}
-
 /* The member with this id; NULL for strangers. */
 struct progress *core_member(struct raft *r, uint64_t id);
+/* This member's vote counts, so it may campaign. */
+bool core_votes(const struct raft *r);
+/* No other member's vote counts. */
+bool core_only_voter(const struct raft *r);
+/* A leader: heard from within the last election timeout. */
+bool core_recent(const struct raft *r, const struct progress *p);
+/* A leader: there is no room for a proposal of this size now. */
+bool core_log_full(const struct raft *r, uint32_t size);
 
 /* --- ready.c --- */
 /* Queues a message; `from` is filled in, and `term` unless it is set. Promises are held back until they are durable. */
 void core_send(struct raft *r, struct raft_message m);
 /* Entries from `from` on are about to be replaced: nothing is listed or stored there any more. */
 void core_truncate(struct raft *r, uint64_t from);
+/* The log was dropped: what the saves under way hold is no part of it, and acknowledgements that wait for them are withdrawn. */
+void core_forget_saved(struct raft *r);
 /* Keeps memory until the raft_ready after the next one. */
 void core_keep_fetched(struct raft *r, void *memory);
 void core_queues_free(struct raft *r);
@@ -175,6 +210,8 @@ void core_handle_vote_reply(struct raft *r, struct progress *p, const struct raf
 void core_handle_timeout_now(struct raft *r);
 /* A leader that hands over: the target is up to date, tell it to campaign. */
 void core_transfer_go(struct raft *r, const struct progress *p);
+/* A leader without a vote ends its term, and tells its heir to campaign. */
+void core_retire(struct raft *r);
 
 /* --- append.c --- */
 void core_handle_append(struct raft *r, const struct raft_message *m);
@@ -193,6 +230,36 @@ void core_handle_append_reply(struct raft *r, struct progress *p, const struct r
 void core_handle_heartbeat_reply(struct raft *r, struct progress *p, const struct raft_message *m);
 /* The index that every member is known to have stored, as a leader knows it. */
 uint64_t core_everywhere(const struct raft *r);
+/* Asks anew where the logs agree, from `next` on; whatever is in flight counts as lost. */
+void core_probe(struct progress *p, uint64_t next);
+
+/* --- configuration.c --- */
+/* Every change of the configuration derives `members` anew: no pointer into it survives these calls. */
+/* The only configuration there is: at the start, or with a snapshot. */
+void configuration_begin(struct raft *r, uint64_t index, const struct raft_members *m);
+/* An entry that holds one was added to the log. */
+void configuration_push(struct raft *r, uint64_t index, const struct raft_members *m);
+/* Entries from `from` on are taken back. */
+void configuration_truncate(struct raft *r, uint64_t from);
+/* The commit index rose: what it has passed is for good. */
+void configuration_settle(struct raft *r);
+void configuration_free(struct raft *r);
+/* The configuration in an entry of that type, borrowed from it; false if there is none, or nobody in it. */
+bool configuration_decode(const struct raft_entry *e, struct raft_members *out);
+/* The leader: adds an entry that holds `m`. */
+void configuration_append(struct raft *r, const struct raft_members *m);
+/* The leader: begins to leave a joint configuration that is committed. */
+void configuration_leave_joint(struct raft *r);
+/* The leader has committed a configuration in which it has no vote. */
+bool configuration_left_out(const struct raft *r);
+/* The largest v that a majority has reached, of `values` by place in `members`; while it is joint, both majorities. */
+uint64_t configuration_reached(const struct raft *r, const uint64_t *values);
+/* Of the votes in `members`. */
+enum quorum_outcome configuration_outcome(const struct raft *r);
+
+/* --- snapshot.c --- */
+/* The leader: what `p` lacks has left the log. */
+void core_need_snapshot(struct raft *r, struct progress *p);
 
 /* --- read_index.c --- */
 /* The leader or the term changed: reads that are not answered must be asked again. */

@@ -62,9 +62,10 @@ static void ask_votes(struct raft *r)
 		.log_term = log_view_last_term(&r->log),
 	};
 	for (uint32_t i = 0; i < r->members_count; i++) {
-		if (i == r->self || r->members[i].vote != VOTE_NONE)
+		const struct progress *p = &r->members[i];
+		if (i == r->self || !(p->voter || p->outgoing) || p->vote != VOTE_NONE)
 			continue;
-		m.to = r->members[i].id;
+		m.to = p->id;
 		core_send(r, m);
 	}
 	r->resend_due_ms = r->now_ms + r->heartbeat_ms;
@@ -97,10 +98,7 @@ static void become_leader(struct raft *r)
 
 static void count_votes(struct raft *r)
 {
-	enum quorum_vote votes[RAFT_MEMBERS_MAX];
-	for (uint32_t i = 0; i < r->members_count; i++)
-		votes[i] = r->members[i].vote;
-	enum quorum_outcome outcome = quorum_count_votes(votes, r->members_count);
+	enum quorum_outcome outcome = configuration_outcome(r);
 	if (outcome == QUORUM_LOST)
 		core_become_follower(r, r->term, 0);
 	else if (outcome == QUORUM_WON && r->role == RAFT_PRECANDIDATE)
@@ -119,7 +117,7 @@ void core_vote_stored(struct raft *r)
 
 static void campaign(struct raft *r)
 {
-	if (core_single(r))
+	if (core_only_voter(r))
 		become_candidate(r, false);
 	else
 		become_precandidate(r);
@@ -127,7 +125,13 @@ static void campaign(struct raft *r)
 
 void core_election_tick(struct raft *r)
 {
-	bool at_once = core_single(r) && r->role == RAFT_FOLLOWER;
+	bool at_once = core_only_voter(r) && r->role == RAFT_FOLLOWER;
+	if (!core_votes(r)) {
+		/* It waits for a leader, and no longer believes in the last one. */
+		if (r->now_ms >= r->election_due_ms)
+			core_become_follower(r, r->term, 0);
+		return;
+	}
 	if (r->now_ms >= r->election_due_ms || at_once) {
 		/* A candidate whose disk has not yet taken its last vote has no use for another term. */
 		if (r->role == RAFT_CANDIDATE && !own_vote_stored(r))
@@ -156,9 +160,12 @@ static bool up_to_date(const struct raft *r, const struct raft_message *m)
 	return m->log_term > last_term || (m->log_term == last_term && m->log_index >= r->log.last);
 }
 
+/* Whoever asks may be a stranger, and this member a learner or none: either may be behind on the configuration, and the candidate counts
+ * only those of its own (4.1; etcd-io/raft has learners vote for the same reason). */
 void core_handle_vote(struct raft *r, const struct raft_message *m)
 {
-	bool granted = may_vote(r, m) && up_to_date(r, m);
+	bool informed = raft_members_now(r)->voters_count > 0;
+	bool granted = informed && may_vote(r, m) && up_to_date(r, m);
 	struct raft_message reply = {
 		.type = m->type == RAFT_PREVOTE ? RAFT_PREVOTE_REPLY : RAFT_VOTE_REPLY,
 		.to = m->from,
@@ -187,7 +194,7 @@ void core_handle_vote_reply(struct raft *r, struct progress *p, const struct raf
 
 void core_handle_timeout_now(struct raft *r)
 {
-	if (r->role == RAFT_FOLLOWER || r->role == RAFT_PRECANDIDATE)
+	if ((r->role == RAFT_FOLLOWER || r->role == RAFT_PRECANDIDATE) && core_votes(r))
 		become_candidate(r, true);
 }
 
@@ -197,13 +204,13 @@ void core_transfer_go(struct raft *r, const struct progress *p)
 		core_send(r, (struct raft_message){.type = RAFT_TIMEOUT_NOW, .to = p->id});
 }
 
-/* The member that is the least behind, of those heard from within the last election timeout. */
+/* The voter that is the least behind, of those heard from within the last election timeout. */
 static struct progress *heir(struct raft *r)
 {
 	struct progress *best = NULL;
 	for (uint32_t i = 0; i < r->members_count; i++) {
 		struct progress *p = &r->members[i];
-		if (i == r->self || r->now_ms - p->heard_ms >= r->election_ms)
+		if (i == r->self || !p->voter || !core_recent(r, p))
 			continue;
 		if (!best || p->match > best->match)
 			best = p;
@@ -216,13 +223,22 @@ int raft_transfer(struct raft *r, uint64_t to)
 	if (r->role != RAFT_LEADER)
 		return -EAGAIN;
 	struct progress *p = to ? core_member(r, to) : heir(r);
-	if (!p || p->id == r->id)
+	if (!p || !p->voter || p->id == r->id)
 		return -ENOENT;
 	r->transfer_to = p->id;
 	r->transfer_due_ms = r->now_ms + r->election_ms;
 	r->heartbeat_wanted = r->flush = true; /* its answer shows what it lacks */
 	core_transfer_go(r, p);
 	return 0;
+}
+
+/* Nobody waits for an election timeout, because the heir campaigns at once (4.2.2). */
+void core_retire(struct raft *r)
+{
+	const struct progress *p = heir(r);
+	if (p)
+		core_send(r, (struct raft_message){.type = RAFT_TIMEOUT_NOW, .to = p->id});
+	core_become_follower(r, r->term, 0);
 }
 
 void raft_step_down(struct raft *r)

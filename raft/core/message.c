@@ -14,7 +14,7 @@
  *   u32  entries      at most RAFT_APPEND_ENTRIES_MAX, and 0 unless the type is RAFT_APPEND
  *   then each entry:
  *     u64   term      not 0
- *     u8    type      0 or 1
+ *     u8    type      0, 1 or 2 (enum raft_entry_type)
  *     bytes data      u32 length (at most RAFT_ENTRY_BYTES_MAX; 0 for a no-op), then the bytes
  *
  * Entries are numbered log_index + 1, + 2 and so on; the last must still be a number. Valid is what fits this and has not a byte more. */
@@ -53,7 +53,7 @@ static void decode_entry(struct reader *r, uint64_t index, struct raft_entry *e)
 	struct span data = reader_bytes(r, RAFT_ENTRY_BYTES_MAX);
 	e->size = (uint32_t)data.size;
 	e->data = data.data;
-	if (e->term == 0 || e->type > RAFT_ENTRY_COMMAND || (e->type == RAFT_ENTRY_NOOP && e->size > 0))
+	if (e->term == 0 || e->type > RAFT_ENTRY_CONFIG || (e->type == RAFT_ENTRY_NOOP && e->size > 0))
 		reader_fail(r);
 }
 

@@ -6,36 +6,13 @@
 
 static bool config_valid(const struct raft_config *c)
 {
-	bool self = false;
-	if (c->id == 0 || c->voters_count == 0 || c->voters_count > RAFT_MEMBERS_MAX)
+	if (c->id == 0 || !c->members || !members_valid(c->members))
 		return false;
-	for (uint32_t i = 0; i < c->voters_count; i++) {
-		self |= c->voters[i] == c->id;
-		if (c->voters[i] == 0)
-			return false;
-		for (uint32_t j = 0; j < i; j++)
-			if (c->voters[j] == c->voters[i])
-				return false;
-	}
-	if (!self || c->heartbeat_ms == 0 || c->heartbeat_ms >= c->election_ms || c->inflight_max == 0)
+	if (c->heartbeat_ms == 0 || c->heartbeat_ms >= c->election_ms || c->inflight_max == 0)
 		return false;
 	if (c->log_first == 0 || (c->log_first == 1 && c->log_base_term != 0) || c->log_base_term > c->hard.term)
 		return false;
 	return c->applied >= c->log_first - 1;
-}
-
-static void members_init(struct raft *r, const struct raft_config *c)
-{
-	r->members_count = c->voters_count;
-	for (uint32_t i = 0; i < c->voters_count; i++) {
-		struct progress *p = &r->members[i];
-		p->id = c->voters[i];
-		p->inflight = calloc(c->inflight_max, sizeof(*p->inflight));
-		if (!p->inflight)
-			abort();
-		if (p->id == c->id)
-			r->self = i;
-	}
 }
 
 int raft_new(const struct raft_config *config, struct raft **out)
@@ -60,7 +37,8 @@ int raft_new(const struct raft_config *config, struct raft **out)
 	r->read_last = r->read_done = r->read_asked = config->ticket_base;
 	log_view_init(&r->log, config->log_first, config->log_base_term);
 	r->commit = r->listed = r->stored = r->log.last;
-	members_init(r, config);
+	configuration_begin(r, config->applied, config->members);
+	r->members_changed = false;
 	core_reset_election(r);
 	*out = r;
 	return 0;
@@ -70,8 +48,7 @@ void raft_free(struct raft *r)
 {
 	if (!r)
 		return;
-	for (uint32_t i = 0; i < r->members_count; i++)
-		free(r->members[i].inflight);
+	configuration_free(r);
 	log_view_free(&r->log);
 	core_queues_free(r);
 	free(r->saves);
@@ -80,12 +57,19 @@ void raft_free(struct raft *r)
 
 int raft_restore(struct raft *r, const struct raft_entry *entry)
 {
+	struct raft_members members;
+	bool config = entry->type == RAFT_ENTRY_CONFIG;
 	if (entry->index != r->log.last + 1 || entry->term < log_view_last_term(&r->log) || entry->term == 0 || entry->term > r->term)
+		return -EINVAL;
+	if (config && !configuration_decode(entry, &members))
 		return -EINVAL;
 	log_view_append(&r->log, entry->term, entry->type, entry->data, entry->size);
 	r->listed = r->stored = r->log.last;
 	if (r->commit_hint >= r->log.last)
 		r->commit = r->log.last;
+	if (config && entry->index > r->applied)
+		configuration_push(r, entry->index, &members);
+	configuration_settle(r);
 	log_view_evict(&r->log, r->applied, r->cache_bytes_max);
 	return 0;
 }
@@ -111,11 +95,11 @@ uint64_t raft_deadline_ms(const struct raft *r)
 	const uint64_t hour_ms = 3600u * 1000;
 	uint64_t due = r->now_ms + hour_ms;
 	if (r->role == RAFT_LEADER) {
-		if (!core_single(r))
+		if (r->members_count > 1)
 			due = r->heartbeat_due_ms;
 		return r->transfer_to ? earlier(due, r->transfer_due_ms) : due;
 	}
-	if (core_single(r) && r->role == RAFT_FOLLOWER)
+	if (core_only_voter(r) && r->role == RAFT_FOLLOWER)
 		return r->now_ms;
 	due = r->election_due_ms;
 	if (r->role != RAFT_FOLLOWER)
@@ -129,6 +113,24 @@ struct progress *core_member(struct raft *r, uint64_t id)
 		if (r->members[i].id == id)
 			return &r->members[i];
 	return NULL;
+}
+
+bool core_votes(const struct raft *r)
+{
+	return r->members[r->self].voter || r->members[r->self].outgoing;
+}
+
+bool core_only_voter(const struct raft *r)
+{
+	for (uint32_t i = 0; i < r->members_count; i++)
+		if (i != r->self && (r->members[i].voter || r->members[i].outgoing))
+			return false;
+	return core_votes(r);
+}
+
+bool core_recent(const struct raft *r, const struct progress *p)
+{
+	return r->now_ms - p->heard_ms < r->election_ms;
 }
 
 /* An old term's question is answered with the new term, so that whoever asked catches up and a deposed leader steps down; an old term's
@@ -173,10 +175,27 @@ static void step_leader(struct raft *r, struct progress *p, const struct raft_me
 		core_handle_read_index(r, p, m);
 }
 
+/* A member may be behind on the configuration, so these are heard whoever sends them: they prove themselves by their term and log (4.1). */
+static bool heard_from_strangers(const struct raft *r, const struct raft_message *m)
+{
+	switch (m->type) {
+	case RAFT_PREVOTE:
+	case RAFT_VOTE:
+	case RAFT_APPEND:
+	case RAFT_HEARTBEAT:
+		return true;
+	case RAFT_READ_INDEX_REPLY:
+	case RAFT_TIMEOUT_NOW:
+		return m->from == r->leader;
+	default:
+		return false;
+	}
+}
+
 void raft_step(struct raft *r, const struct raft_message *m)
 {
 	struct progress *p = core_member(r, m->from);
-	if (!p || m->from == r->id || m->to != r->id || m->term == 0 || !meet_term(r, m))
+	if (m->from == 0 || m->from == r->id || m->to != r->id || m->term == 0 || (!p && !heard_from_strangers(r, m)) || !meet_term(r, m))
 		return;
 	switch ((enum raft_message_type)m->type) {
 	case RAFT_PREVOTE:
@@ -208,16 +227,21 @@ void raft_step(struct raft *r, const struct raft_message *m)
 	}
 }
 
+bool core_log_full(const struct raft *r, uint32_t size)
+{
+	if (r->uncommitted_bytes > 0 && r->uncommitted_bytes + size > r->uncommitted_bytes_max)
+		return true;
+	return r->log.bytes > r->cache_bytes_max + r->uncommitted_bytes_max; /* committed by the others, but not stored here */
+}
+
 int raft_propose(struct raft *r, const void *data, uint32_t size)
 {
 	if (r->role != RAFT_LEADER || r->transfer_to)
 		return -EAGAIN;
 	if (size > RAFT_ENTRY_BYTES_MAX)
 		return -EMSGSIZE;
-	if (r->uncommitted_bytes > 0 && r->uncommitted_bytes + size > r->uncommitted_bytes_max)
+	if (core_log_full(r, size))
 		return -ENOBUFS;
-	if (r->log.bytes > r->cache_bytes_max + r->uncommitted_bytes_max)
-		return -ENOBUFS; /* committed by the others, but not stored here */
 	log_view_append(&r->log, r->term, RAFT_ENTRY_COMMAND, data, size);
 	r->uncommitted_bytes += size;
 	r->flush = true;
@@ -242,15 +266,23 @@ void raft_status(const struct raft *r, struct raft_status *out)
 		.log_last = r->log.last,
 		.stored = r->stored,
 		.everywhere = r->role == RAFT_LEADER ? core_everywhere(r) : r->everywhere,
-		.members_count = r->members_count,
+		.learner = !core_votes(r),
+		.joint = members_joint(raft_members_now(r)),
 	};
 	bool leads = r->role == RAFT_LEADER;
 	for (uint32_t i = 0; i < r->members_count; i++) {
 		const struct progress *p = &r->members[i];
-		struct raft_progress *o = &out->members[i];
-		o->id = p->id;
-		o->match = i == r->self ? r->stored : leads ? p->match : 0;
-		o->recent = leads && (i == r->self || r->now_ms - p->heard_ms < r->election_ms);
+		if (i == r->self && !raft_members_has(raft_members_now(r), r->id))
+			continue;
+		out->members[out->members_count++] = (struct raft_progress){
+			.id = p->id,
+			.match = i == r->self ? r->stored
+				 : leads      ? p->match
+					      : 0,
+			.recent = leads && (i == r->self || core_recent(r, p)),
+			.voter = p->voter || p->outgoing,
+			.snapshot = leads && (p->state == PROGRESS_SNAPSHOT || p->snapshot_asked),
+		};
 	}
 }
 

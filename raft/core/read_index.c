@@ -69,6 +69,12 @@ static bool anyone_waiting(const struct raft *r)
 	return own_waiting(r);
 }
 
+static void add_asker(struct read_round *round, uint64_t id, uint64_t ticket)
+{
+	round->askers[round->askers_count].id = id;
+	round->askers[round->askers_count++].ticket = ticket;
+}
+
 bool core_read_begin_round(struct raft *r)
 {
 	/* Before it has committed in its own term a leader's commit index may be behind what was committed (6.4, step 1). */
@@ -78,38 +84,38 @@ bool core_read_begin_round(struct raft *r)
 	struct read_round *round = &r->rounds[r->rounds_count++];
 	round->round = ++r->round;
 	round->index = r->commit;
+	round->askers_count = 0;
+	if (own_waiting(r))
+		add_asker(round, r->id, r->read_last);
 	for (uint32_t i = 0; i < r->members_count; i++) {
-		round->tickets[i] = r->members[i].read_waiting;
+		if (r->members[i].read_waiting)
+			add_asker(round, r->members[i].id, r->members[i].read_waiting);
 		r->members[i].read_waiting = 0;
 	}
-	round->tickets[r->self] = own_waiting(r) ? r->read_last : 0;
 	r->read_asked = r->read_last;
-	if (core_single(r))
+	if (core_only_voter(r))
 		core_read_confirm(r);
 	return true;
 }
 
 static void end_round(struct raft *r, const struct read_round *round)
 {
-	for (uint32_t i = 0; i < r->members_count; i++) {
-		if (round->tickets[i] == 0)
-			continue;
-		if (i == r->self)
-			answer(r, round->tickets[i], round->index);
+	for (uint32_t i = 0; i < round->askers_count; i++) {
+		uint64_t id = round->askers[i].id, ticket = round->askers[i].ticket;
+		if (id == r->id)
+			answer(r, ticket, round->index);
 		else
-			core_send(r, (struct raft_message){.type = RAFT_READ_INDEX_REPLY,
-							   .to = r->members[i].id,
-							   .round = round->tickets[i],
-							   .log_index = round->index});
+			core_send(r, (struct raft_message){
+					     .type = RAFT_READ_INDEX_REPLY, .to = id, .round = ticket, .log_index = round->index});
 	}
 }
 
 void core_read_confirm(struct raft *r)
 {
-	uint64_t acked[RAFT_MEMBERS_MAX];
+	uint64_t acked[MEMBERS_AND_SELF];
 	for (uint32_t i = 0; i < r->members_count; i++)
 		acked[i] = i == r->self ? r->round : r->members[i].round_acked;
-	uint64_t confirmed = quorum_reached(acked, r->members_count);
+	uint64_t confirmed = configuration_reached(r, acked);
 	uint32_t ended = 0;
 	while (ended < r->rounds_count && r->rounds[ended].round <= confirmed)
 		end_round(r, &r->rounds[ended++]);

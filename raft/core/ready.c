@@ -63,6 +63,18 @@ void core_truncate(struct raft *r, uint64_t from)
 	for (size_t i = 0; i < r->saves_count; i++)
 		if (r->saves[i].last >= from)
 			r->saves[i].last = from - 1;
+	configuration_truncate(r, from);
+}
+
+void core_forget_saved(struct raft *r)
+{
+	uint32_t kept = 0;
+	for (size_t i = 0; i < r->saves_count; i++)
+		r->saves[i].last = 0;
+	for (uint32_t i = 0; i < r->send_stored.count; i++)
+		if (r->send_stored.items[i].type != RAFT_APPEND_REPLY)
+			r->send_stored.items[kept++] = r->send_stored.items[i];
+	r->send_stored.count = kept;
 }
 
 void core_keep_fetched(struct raft *r, void *memory)
@@ -118,7 +130,10 @@ static void list_save(struct raft *r, struct raft_ready *out)
 	out->entries_count = (uint32_t)(r->log.last - r->listed);
 	if (out->entries_count > 0)
 		out->entries = log_view_at(&r->log, r->listed + 1);
-	if (!out->hard_changed && out->entries_count == 0)
+	out->install = r->install;
+	out->install_index = r->install ? r->install_index : 0;
+	out->install_term = r->install ? r->install_term : 0;
+	if (!out->hard_changed && out->entries_count == 0 && !out->install)
 		return;
 	if (r->saves_count == r->saves_capacity) {
 		r->saves_capacity = r->saves_capacity ? 2 * r->saves_capacity : 16;
@@ -133,7 +148,7 @@ static void list_save(struct raft *r, struct raft_ready *out)
 						   .vote = r->vote,
 						   .listed_ms = r->now_ms};
 	r->listed = r->log.last;
-	r->hard_changed = false;
+	r->hard_changed = r->install = false;
 }
 
 static uint64_t applicable(const struct raft *r)
@@ -180,6 +195,17 @@ static void list_messages(struct raft *r, struct raft_ready *out)
 	r->fetch_count = 0;
 }
 
+static void list_members(struct raft *r, struct raft_ready *out)
+{
+	for (uint32_t i = 0; i < r->snapshot_count; i++)
+		r->listed_snapshot[i] = r->snapshot[i];
+	out->snapshot = r->listed_snapshot;
+	out->snapshot_count = r->snapshot_count;
+	r->snapshot_count = 0;
+	out->members = r->members_changed ? raft_members_now(r) : NULL;
+	r->members_changed = false;
+}
+
 const struct raft_ready *raft_ready(struct raft *r)
 {
 	/* Entries listed by the last call are no longer looked at, so now they may leave the window. */
@@ -195,6 +221,7 @@ const struct raft_ready *raft_ready(struct raft *r)
 	list_save(r, &r->ready);
 	list_messages(r, &r->ready);
 	list_committed(r, &r->ready);
+	list_members(r, &r->ready);
 	r->ready.read_ready = r->read_ready;
 	r->ready.read_ticket = r->ready_ticket;
 	r->ready.read_index = r->ready_index;
@@ -205,6 +232,6 @@ const struct raft_ready *raft_ready(struct raft *r)
 
 bool raft_has_ready(const struct raft *r)
 {
-	return r->flush || r->hard_changed || r->log.last > r->listed || applicable(r) > r->applied || r->send.count > 0 ||
-	       r->send_stored.count > 0 || r->read_ready;
+	return r->flush || r->hard_changed || r->install || r->members_changed || r->log.last > r->listed || applicable(r) > r->applied ||
+	       r->send.count > 0 || r->send_stored.count > 0 || r->read_ready;
 }

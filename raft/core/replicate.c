@@ -13,8 +13,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* Asks anew where the logs agree, from `next` on; whatever is in flight counts as lost. */
-static void probe(struct progress *p, uint64_t next)
+void core_probe(struct progress *p, uint64_t next)
 {
 	p->state = PROGRESS_PROBE;
 	p->next = next;
@@ -28,7 +27,8 @@ void core_lead(struct raft *r)
 {
 	for (uint32_t i = 0; i < r->members_count; i++) {
 		struct progress *p = &r->members[i];
-		probe(p, r->log.last + 1);
+		core_probe(p, r->log.last + 1);
+		p->snapshot_asked = false;
 		p->match = p->commit_sent = p->round_acked = 0;
 		p->heard_ms = r->now_ms;
 	}
@@ -39,7 +39,10 @@ void core_lead(struct raft *r)
 	for (uint64_t i = r->commit + 1; i <= r->log.last; i++)
 		r->uncommitted_bytes += log_view_at(&r->log, i)->size;
 	/* Entries of earlier terms are committed through one of this term (3.6.2), and reads wait for it (6.4). */
-	log_view_append(&r->log, r->term, RAFT_ENTRY_NOOP, NULL, 0);
+	if (r->log.last == 0)
+		configuration_append(r, raft_members_now(r));
+	else
+		log_view_append(&r->log, r->term, RAFT_ENTRY_NOOP, NULL, 0);
 	r->flush = true;
 }
 
@@ -52,20 +55,20 @@ uint64_t core_everywhere(const struct raft *r)
 	return index > r->everywhere ? index : r->everywhere;
 }
 
-/* When a majority, this member included, was last in touch (check-quorum, 6.2). */
+/* Whether a majority was last in touch, this member included if it votes, so long ago that it may have elected another (check-quorum, 6.2). */
 static bool quorum_silent(const struct raft *r)
 {
-	uint64_t heard[RAFT_MEMBERS_MAX];
+	uint64_t heard[MEMBERS_AND_SELF];
 	for (uint32_t i = 0; i < r->members_count; i++)
 		heard[i] = i == r->self ? r->now_ms : r->members[i].heard_ms;
-	return r->now_ms - quorum_reached(heard, r->members_count) >= r->election_ms;
+	return r->now_ms - configuration_reached(r, heard) >= r->election_ms;
 }
 
 /* The others may be a majority without this member, and go on committing while its disk hangs: but then it applies nothing, answers nobody,
  * and its log grows in memory. */
 static bool disk_hangs(const struct raft *r)
 {
-	return r->members_count > 1 && r->saves_count > 0 &&
+	return !core_only_voter(r) && r->saves_count > 0 &&
 	       r->now_ms - r->saves[0].listed_ms > (uint64_t)DISK_ELECTIONS_MAX * r->election_ms;
 }
 
@@ -90,10 +93,10 @@ void core_leader_tick(struct raft *r, uint64_t slept_ms)
 
 bool core_advance_commit(struct raft *r)
 {
-	uint64_t stored[RAFT_MEMBERS_MAX];
+	uint64_t stored[MEMBERS_AND_SELF];
 	for (uint32_t i = 0; i < r->members_count; i++)
 		stored[i] = i == r->self ? r->stored : r->members[i].match;
-	uint64_t index = quorum_reached(stored, r->members_count);
+	uint64_t index = configuration_reached(r, stored);
 	if (index <= r->commit || log_view_term(&r->log, index) != r->term)
 		return false;
 	core_commit_to(r, index);
@@ -172,8 +175,12 @@ static void send_pipelined(struct raft *r, struct progress *p)
 
 static void replicate_to(struct raft *r, struct progress *p)
 {
-	if (p->next < r->log.first)
-		return; /* the log was trimmed beyond what this member has; nothing here can help it */
+	if (p->state == PROGRESS_SNAPSHOT)
+		return;
+	if (p->next < r->log.first) {
+		core_need_snapshot(r, p);
+		return;
+	}
 	if (p->state == PROGRESS_REPLICATE)
 		send_pipelined(r, p);
 	else if (!p->paused)
@@ -190,7 +197,7 @@ static void send_heartbeat(struct raft *r, struct progress *p, uint64_t round, u
 		  (struct raft_message){.type = RAFT_HEARTBEAT, .to = p->id, .round = round, .commit = commit, .hint_index = everywhere});
 	if (commit > p->commit_sent)
 		p->commit_sent = commit;
-	if (round != 0 && p->sample_round == 0) {
+	if (round != 0 && p->sample_round == 0 && p->state != PROGRESS_SNAPSHOT) {
 		p->sample_round = round;
 		p->sample_sent = p->sent;
 	}
@@ -198,6 +205,7 @@ static void send_heartbeat(struct raft *r, struct progress *p, uint64_t round, u
 
 void core_leader_flush(struct raft *r)
 {
+	configuration_leave_joint(r);
 	bool beat = core_read_begin_round(r);
 	if (r->heartbeat_wanted && !beat) {
 		r->round++;
@@ -216,17 +224,21 @@ void core_leader_flush(struct raft *r)
 		else if (least(r->commit, p->match) > p->commit_sent)
 			send_heartbeat(r, p, 0, r->everywhere);
 	}
+	if (configuration_left_out(r))
+		core_retire(r);
 }
 
 /* The follower refused an append: back off by whole terms to where the logs may agree. */
 static void back_off(struct raft *r, struct progress *p, const struct raft_message *m)
 {
+	if (p->state == PROGRESS_SNAPSHOT)
+		return;
 	if (p->state == PROGRESS_REPLICATE ? m->log_index <= p->match : m->log_index != p->next - 1)
 		return; /* the answer to something older */
 	if (m->hint_index < p->match)
 		return; /* it has forgotten what it stored: asking at once again would only be refused at once */
 	uint64_t next = least(m->log_index, log_view_at_most(&r->log, m->hint_index, m->hint_term) + 1);
-	probe(p, next > p->match ? next : p->match + 1);
+	core_probe(p, next > p->match ? next : p->match + 1);
 	r->flush = true;
 }
 
@@ -241,8 +253,8 @@ void core_handle_append_reply(struct raft *r, struct progress *p, const struct r
 	if (m->log_index < p->match)
 		return;
 	p->match = m->log_index;
-	if (p->state == PROGRESS_PROBE) {
-		probe(p, p->match + 1);
+	if (p->state == PROGRESS_PROBE || (p->state == PROGRESS_SNAPSHOT && p->match + 1 >= r->log.first)) {
+		core_probe(p, p->match + 1);
 		p->state = PROGRESS_REPLICATE;
 	} else if (p->next <= p->match) {
 		p->next = p->match + 1;
@@ -262,7 +274,7 @@ static void find_losses(struct raft *r, struct progress *p, uint64_t follower_la
 {
 	bool outstanding = p->match < p->sample_sent || (p->state == PROGRESS_PROBE && p->paused);
 	if (outstanding && follower_last < p->sample_sent)
-		probe(p, p->state == PROGRESS_PROBE ? p->next : p->match + 1);
+		core_probe(p, p->state == PROGRESS_PROBE ? p->next : p->match + 1);
 	else if (outstanding && r->now_ms - p->sent_ms >= r->heartbeat_ms)
 		p->nudge = true;
 	p->sample_round = 0;

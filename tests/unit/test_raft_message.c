@@ -136,7 +136,7 @@ static void what_breaks_the_format_is_refused(void **unused)
 	refuse_with(74, &many, 4);      /* too many entries */
 	refuse_with(74, &huge, 4);      /* far more than the bytes that follow */
 	refuse_with(78, &none, 8);      /* an entry of term 0 */
-	refuse_with(86, "\x02", 1);     /* an unknown entry */
+	refuse_with(86, "\x03", 1);     /* an unknown entry */
 	refuse_with(86, "\0", 1);       /* a no-op with data */
 	refuse_with(87, &long_data, 4); /* an entry too large */
 	refuse_with(87, &huge, 4);

@@ -17,7 +17,7 @@
 
 #include "raft/raft.h"
 
-#define NET_MEMBERS_MAX 5
+#define NET_MEMBERS_MAX 8
 #define NET_TERMS_MAX 4096
 #define NET_INDEX_MAX 8192
 #define NET_FN static __attribute__((unused))
@@ -31,6 +31,9 @@ struct net_entry {
 
 struct net_save {
 	uint64_t number;
+	bool install;
+	uint64_t install_index, install_term;
+	uint64_t applied_before; /* what the node's store has applied if this is lost */
 	bool hard_changed;
 	struct raft_hard_state hard;
 	uint64_t first;
@@ -52,8 +55,24 @@ struct net_queue {
 	uint32_t count;
 };
 
+/* A snapshot on its way: of the state at an index; its content is the commands up to there, which the net knows. */
+struct net_snapshot {
+	uint64_t from;
+	uint64_t to;
+	uint64_t index;
+	uint64_t term;
+	struct net_snapshot *next;
+};
+
+struct net_config {
+	uint64_t index;
+	struct writer bytes;
+};
+
 struct net_node {
 	uint64_t id;
+	bool founder; /* started with the first configuration; else with none */
+	uint64_t noted_commit;
 	struct raft *raft; /* NULL while it is down */
 	uint64_t boot;
 	struct raft_hard_state hard; /* the disk */
@@ -73,6 +92,10 @@ struct net {
 	uint64_t seed;
 	struct net_node nodes[NET_MEMBERS_MAX];
 	struct net_queue wire;
+	struct net_snapshot *snapshots;
+	struct raft_members founders;
+	struct net_config configs[NET_INDEX_MAX]; /* that are committed, by rising index */
+	uint32_t configs_count;
 	bool cut[NET_MEMBERS_MAX + 1][NET_MEMBERS_MAX + 1]; /* from, to */
 	bool slow_fetch;                                    /* fetches are answered by nothing */
 	uint64_t cache_bytes_max;
@@ -184,6 +207,15 @@ NET_FN void net_disk_put(struct net_node *node, uint64_t index, const struct net
 	node->log_last = index;
 }
 
+NET_FN void net_disk_reset(struct net_node *node, uint64_t index, uint64_t term)
+{
+	for (uint64_t i = node->log_first; i <= node->log_last; i++)
+		free(node->log[i].data);
+	node->log_first = index + 1;
+	node->log_last = index;
+	node->base_term = term;
+}
+
 /* The oldest save becomes durable. */
 NET_FN void net_store_one(struct net *n, struct net_node *node)
 {
@@ -191,6 +223,8 @@ NET_FN void net_store_one(struct net *n, struct net_node *node)
 	node->saves = s->next;
 	if (s->hard_changed)
 		node->hard = s->hard;
+	if (s->install)
+		net_disk_reset(node, s->install_index, s->install_term);
 	for (uint32_t i = 0; i < s->count; i++)
 		net_disk_put(node, s->first + i, &s->entries[i]);
 	node->stored = s->number;
@@ -203,9 +237,14 @@ NET_FN void net_store_one(struct net *n, struct net_node *node)
 
 NET_FN void net_forget_saves(struct net_node *node)
 {
+	bool lost_install = false;
 	while (node->saves) {
 		struct net_save *s = node->saves;
 		node->saves = s->next;
+		if (s->install && !lost_install) {
+			node->applied = s->applied_before;
+			lost_install = true;
+		}
 		for (uint32_t i = 0; i < s->count; i++)
 			free(s->entries[i].data);
 		free(s->entries);
@@ -218,7 +257,9 @@ NET_FN void net_answer_fetch(struct net *n, struct net_node *node, const struct 
 	static struct raft_entry entries[RAFT_APPEND_ENTRIES_MAX];
 	uint32_t count = 0;
 	for (uint64_t i = f->lo; i < f->hi && !n->slow_fetch; i++, count++) {
-		assert_true(i >= node->log_first && i <= node->log_last);
+		if (i < node->log_first)
+			break; /* trimmed since it was asked */
+		assert_true(i <= node->log_last);
 		const struct net_entry *e = &node->log[i];
 		entries[count] = (struct raft_entry){.term = e->term, .index = i, .type = e->type, .size = e->size, .data = e->data};
 	}
@@ -230,10 +271,20 @@ NET_FN void net_answer_fetch(struct net *n, struct net_node *node, const struct 
 NET_FN void net_save(struct net_node *node, const struct raft_ready *ready)
 {
 	assert_true(ready->save == node->saved + 1);
-	assert_true(ready->hard_changed || ready->entries_count > 0);
+	assert_true(ready->hard_changed || ready->entries_count > 0 || ready->install);
 	struct net_save *s = calloc(1, sizeof(*s));
-	*s = (struct net_save){
-		.number = ready->save, .hard_changed = ready->hard_changed, .hard = ready->hard, .count = ready->entries_count};
+	*s = (struct net_save){.number = ready->save,
+			       .install = ready->install,
+			       .install_index = ready->install_index,
+			       .install_term = ready->install_term,
+			       .applied_before = node->applied,
+			       .hard_changed = ready->hard_changed,
+			       .hard = ready->hard,
+			       .count = ready->entries_count};
+	if (s->install) {
+		assert_true(s->install_index > node->applied);
+		node->applied = s->install_index;
+	}
 	s->entries = calloc(s->count + 1, sizeof(*s->entries));
 	for (uint32_t i = 0; i < s->count; i++) {
 		const struct raft_entry *e = &ready->entries[i];
@@ -251,6 +302,56 @@ NET_FN void net_save(struct net_node *node, const struct raft_ready *ready)
 	node->saved = ready->save;
 }
 
+NET_FN void net_describe_ids(FILE *out, const char *name, const uint64_t *ids, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		fprintf(out, "%s%llu", i ? "," : name, (unsigned long long)ids[i]);
+}
+
+NET_FN void net_describe_members(FILE *out, const struct raft_members *m)
+{
+	fprintf(out, "members");
+	net_describe_ids(out, " voters=", m->voters, m->voters_count);
+	net_describe_ids(out, " outgoing=", m->outgoing, m->outgoing_count);
+	net_describe_ids(out, " learners=", m->learners, m->learners_count);
+	fprintf(out, "%.*s\n", (int)m->context_size, m->context_size ? (const char *)m->context : "");
+}
+
+NET_FN void net_describe_entry(FILE *out, const struct raft_entry *e)
+{
+	struct raft_members m;
+	if (e->type != RAFT_ENTRY_CONFIG) {
+		fprintf(out, "%.*s\n", e->size ? (int)e->size : 4, e->size ? (const char *)e->data : "noop");
+		return;
+	}
+	assert_int_equal(raft_members_decode((struct span){e->data, e->size}, &m), 0);
+	net_describe_members(out, &m);
+}
+
+/* What every store keeps with its applied index. */
+NET_FN void net_keep_config(struct net *n, const struct raft_entry *e)
+{
+	if (n->configs_count > 0 && n->configs[n->configs_count - 1].index >= e->index)
+		return;
+	struct net_config *c = &n->configs[n->configs_count++];
+	c->index = e->index;
+	writer_raw(&c->bytes, e->data, e->size);
+}
+
+/* The configuration as of an applied index; empty if that node has none yet. */
+NET_FN struct raft_members net_members_at(const struct net *n, bool founder, uint64_t applied)
+{
+	struct raft_members m = {0};
+	for (uint32_t i = n->configs_count; i > 0; i--) {
+		const struct net_config *c = &n->configs[i - 1];
+		if (c->index > applied)
+			continue;
+		assert_int_equal(raft_members_decode((struct span){c->bytes.data, c->bytes.size}, &m), 0);
+		return m;
+	}
+	return founder ? n->founders : m;
+}
+
 NET_FN void net_apply(struct net *n, struct net_node *node, const struct raft_ready *ready)
 {
 	for (uint32_t i = 0; i < ready->committed_count; i++) {
@@ -266,9 +367,13 @@ NET_FN void net_apply(struct net *n, struct net_node *node, const struct raft_re
 		if (e->index > n->committed)
 			n->committed = e->index;
 		node->applied = e->index;
-		if (n->trace)
-			fprintf(n->trace, "  %llu applies %llu.%llu %.*s\n", (unsigned long long)node->id, (unsigned long long)e->term,
-				(unsigned long long)e->index, e->size ? (int)e->size : 4, e->size ? (const char *)e->data : "noop");
+		if (e->type == RAFT_ENTRY_CONFIG)
+			net_keep_config(n, e);
+		if (n->trace) {
+			fprintf(n->trace, "  %llu applies %llu.%llu ", (unsigned long long)node->id, (unsigned long long)e->term,
+				(unsigned long long)e->index);
+			net_describe_entry(n->trace, e);
+		}
 	}
 }
 
@@ -280,6 +385,15 @@ NET_FN void net_trace_ready(struct net *n, struct net_node *node, const struct r
 	if (ready->save && ready->hard_changed)
 		fprintf(n->trace, "  %llu saves term=%llu vote=%llu\n", id, (unsigned long long)ready->hard.term,
 			(unsigned long long)ready->hard.vote);
+	if (ready->install)
+		fprintf(n->trace, "  %llu installs %llu.%llu\n", id, (unsigned long long)ready->install_term,
+			(unsigned long long)ready->install_index);
+	if (ready->members) {
+		fprintf(n->trace, "  %llu has ", id);
+		net_describe_members(n->trace, ready->members);
+	}
+	for (uint32_t i = 0; i < ready->snapshot_count; i++)
+		fprintf(n->trace, "  %llu wants a snapshot for %llu\n", id, (unsigned long long)ready->snapshot[i]);
 	for (uint32_t i = 0; i < ready->entries_count; i++)
 		fprintf(n->trace, "  %llu saves entry %llu.%llu\n", id, (unsigned long long)ready->entries[i].term,
 			(unsigned long long)ready->entries[i].index);
@@ -294,6 +408,15 @@ NET_FN void net_trace_ready(struct net *n, struct net_node *node, const struct r
 	if (ready->read_ready)
 		fprintf(n->trace, "  %llu may read up to ticket %llu at %llu\n", id, (unsigned long long)(ready->read_ticket & 0xffff),
 			(unsigned long long)ready->read_index);
+}
+
+NET_FN void net_take_snapshot(struct net *n, struct net_node *node, uint64_t to)
+{
+	struct net_snapshot *s = calloc(1, sizeof(*s));
+	*s = (struct net_snapshot){
+		.from = node->id, .to = to, .index = node->applied, .term = raft_term_at(node->raft, node->applied), .next = n->snapshots};
+	assert_true(s->term != 0);
+	n->snapshots = s;
 }
 
 NET_FN void net_carry_out(struct net *n, struct net_node *node)
@@ -315,6 +438,8 @@ NET_FN void net_carry_out(struct net *n, struct net_node *node)
 			net_push(&node->held, f);
 	}
 	net_apply(n, node, ready);
+	for (uint32_t i = 0; i < ready->snapshot_count; i++)
+		net_take_snapshot(n, node, ready->snapshot[i]);
 	struct raft_fetch fetch[RAFT_MEMBERS_MAX];
 	uint32_t fetch_count = ready->fetch_count;
 	for (uint32_t i = 0; i < fetch_count; i++)
@@ -329,11 +454,30 @@ NET_FN void net_carry_out(struct net *n, struct net_node *node)
 		net_answer_fetch(n, node, &fetch[i]);
 }
 
+/* What one member believes to be committed is so for good: no other may ever believe something else (state machine safety, 3.2). */
+NET_FN void net_note_commit(struct net *n, struct net_node *node, uint64_t commit)
+{
+	assert_true(commit < NET_INDEX_MAX);
+	for (uint64_t i = node->noted_commit + 1; i <= commit; i++) {
+		uint64_t term = raft_term_at(node->raft, i);
+		if (term == 0)
+			continue; /* it was trimmed, or came with a snapshot */
+		if (n->committed_term[i])
+			assert_int_equal(n->committed_term[i], term);
+		n->committed_term[i] = term;
+	}
+	if (commit > node->noted_commit)
+		node->noted_commit = commit;
+	if (commit > n->committed)
+		n->committed = commit;
+}
+
 /* Election safety (3.2): at most one leader a term. Leader completeness: it has every committed entry. */
 NET_FN void net_check(struct net *n, struct net_node *node)
 {
 	struct raft_status s;
 	raft_status(node->raft, &s);
+	net_note_commit(n, node, s.commit);
 	if (s.role != RAFT_LEADER)
 		return;
 	assert_true(s.term < NET_TERMS_MAX);
@@ -370,13 +514,12 @@ NET_FN struct raft *net_raft(struct net *n, uint64_t id)
 
 NET_FN void net_start(struct net *n, uint64_t id)
 {
-	static const uint64_t voters[] = {1, 2, 3, 4, 5};
 	struct net_node *node = net_at(n, id);
+	struct raft_members members = net_members_at(n, node->founder, node->applied);
 	node->boot++;
 	struct raft_config config = {
 		.id = id,
-		.voters = voters,
-		.voters_count = n->count,
+		.members = &members,
 		.election_ms = 500,
 		.heartbeat_ms = 50,
 		.seed = n->seed * 31 + id * 7 + node->boot,
@@ -419,12 +562,33 @@ NET_FN struct net *net_new(uint32_t count, uint64_t seed)
 	n->now_ms = 1000;
 	n->cache_bytes_max = 1u << 20;
 	n->inflight_max = 16;
+	for (uint64_t id = 1; id <= count; id++)
+		n->founders.voters[n->founders.voters_count++] = id;
 	for (uint64_t id = 1; id <= count; id++) {
-		net_at(n, id)->id = id;
-		net_at(n, id)->log_first = 1;
+		*net_at(n, id) = (struct net_node){.id = id, .founder = true, .log_first = 1};
 		net_start(n, id);
 	}
 	return n;
+}
+
+/* A member that has no configuration yet; returns its id. */
+NET_FN uint64_t net_join(struct net *n)
+{
+	uint64_t id = ++n->count;
+	assert_true(id <= NET_MEMBERS_MAX);
+	net_at(n, id)->id = id;
+	net_at(n, id)->log_first = 1;
+	net_start(n, id);
+	return id;
+}
+
+NET_FN struct net_snapshot *net_unlink_snapshot(struct net *n, struct net_snapshot *s)
+{
+	struct net_snapshot **at = &n->snapshots;
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
+	return s;
 }
 
 NET_FN void net_free(struct net *n)
@@ -436,6 +600,10 @@ NET_FN void net_free(struct net *n)
 		for (uint64_t i = node->log_first; i <= node->log_last; i++)
 			free(node->log[i].data);
 	}
+	for (uint32_t i = 0; i < n->configs_count; i++)
+		writer_free(&n->configs[i].bytes);
+	while (n->snapshots)
+		free(net_unlink_snapshot(n, n->snapshots));
 	net_queue_free(&n->wire);
 	free(n);
 }
@@ -469,6 +637,26 @@ NET_FN void net_deliver(struct net *n, uint32_t at)
 	net_frame_free(f);
 }
 
+/* The snapshot arrives, unless the link is cut or its receiver is down; its sender learns that it is over. Returns raft_install's answer,
+ * or 1 if it did not arrive. */
+NET_FN int net_deliver_snapshot(struct net *n, struct net_snapshot *s)
+{
+	struct net_node *from = net_at(n, s->from), *to = net_at(n, s->to);
+	int rc = 1;
+	net_unlink_snapshot(n, s);
+	if (to->raft && !n->cut[s->from][s->to]) {
+		struct raft_members members = net_members_at(n, true, s->index);
+		rc = raft_install(to->raft, s->index, s->term, &members);
+		net_pump(n, to);
+	}
+	if (from->raft) {
+		raft_snapshot_over(from->raft, s->to);
+		net_pump(n, from);
+	}
+	free(s);
+	return rc;
+}
+
 /* Stores and delivers until nothing moves any more. */
 NET_FN void net_settle(struct net *n)
 {
@@ -478,9 +666,11 @@ NET_FN void net_settle(struct net *n)
 			net_pump(n, net_at(n, id));
 	for (int steps = 0; moved; steps++) {
 		assert_true(steps < 20000);
-		moved = n->wire.count > 0;
-		if (moved)
+		moved = n->wire.count > 0 || n->snapshots;
+		if (n->wire.count > 0)
 			net_deliver(n, 0);
+		else if (n->snapshots)
+			net_deliver_snapshot(n, n->snapshots);
 		for (uint64_t id = 1; id <= n->count; id++) {
 			if (!net_raft(n, id) || !net_at(n, id)->saves)
 				continue;
@@ -507,6 +697,28 @@ NET_FN void net_run(struct net *n, uint64_t ms)
 			net_tick_one(n, id);
 		net_settle(n);
 	}
+}
+
+/* Entries up to `to` leave the log, as far as they are applied and stored; returns false if there is nothing to trim. */
+NET_FN bool net_trim(struct net *n, uint64_t id, uint64_t to)
+{
+	struct net_node *node = net_at(n, id);
+	if (to > node->applied)
+		to = node->applied;
+	if (to > node->log_last)
+		to = node->log_last;
+	for (const struct net_save *s = node->saves; s; s = s->next)
+		if (s->install)
+			return false;
+	if (to < node->log_first)
+		return false;
+	node->base_term = node->log[to].term;
+	for (uint64_t i = node->log_first; i <= to; i++)
+		free(node->log[i].data);
+	node->log_first = to + 1;
+	raft_trimmed(node->raft, to + 1);
+	assert_int_equal(raft_term_at(node->raft, to), node->base_term);
+	return true;
 }
 
 /* --- questions --- */

@@ -116,22 +116,8 @@ static void act_crash(struct net *n, uint64_t id)
 
 static void act_trim(struct net *n, uint64_t id)
 {
-	struct net_node *node = net_at(n, id);
-	if (!node->raft)
-		return;
-	uint64_t to = net_status(n, id).everywhere;
-	if (to > node->applied)
-		to = node->applied;
-	if (to > node->log_last)
-		to = node->log_last;
-	if (to < node->log_first)
-		return;
-	node->base_term = node->log[to].term;
-	for (uint64_t i = node->log_first; i <= to; i++)
-		free(node->log[i].data);
-	node->log_first = to + 1;
-	raft_trimmed(node->raft, to + 1);
-	assert_int_equal(raft_term_at(node->raft, to), node->base_term);
+	if (net_raft(n, id))
+		net_trim(n, id, net_status(n, id).everywhere);
 }
 
 static void act_rare(struct net *n, uint64_t id)

@@ -50,6 +50,7 @@ static void a_new_leader_appends_a_no_op(void **unused)
 {
 	(void)unused;
 	struct net *n = net_new(3, 1);
+	net_give_log(n, 1, "1", 1);
 	uint64_t term = net_lead_alone(n);
 	struct raft_message m = net_sent(n, 2, RAFT_APPEND);
 	assert_int_equal(m.entries_count, 1);
@@ -538,10 +539,9 @@ static void a_restarted_member_lists_what_was_not_applied_and_nothing_twice(void
 static void a_log_that_does_not_follow_on_is_refused_at_restore(void **unused)
 {
 	(void)unused;
-	static const uint64_t voters[] = {1};
+	static const struct raft_members members = {.voters = {1}, .voters_count = 1};
 	struct raft_config c = {.id = 1,
-				.voters = voters,
-				.voters_count = 1,
+				.members = &members,
 				.election_ms = 500,
 				.heartbeat_ms = 50,
 				.inflight_max = 1,
@@ -554,6 +554,7 @@ static void a_log_that_does_not_follow_on_is_refused_at_restore(void **unused)
 	assert_int_equal(raft_restore(r, &(struct raft_entry){.index = 12, .term = 2}), -EINVAL);
 	assert_int_equal(raft_restore(r, &(struct raft_entry){.index = 11, .term = 1}), -EINVAL);
 	assert_int_equal(raft_restore(r, &(struct raft_entry){.index = 11, .term = 6}), -EINVAL);
+	assert_int_equal(raft_restore(r, &(struct raft_entry){.index = 11, .term = 2, .type = RAFT_ENTRY_CONFIG}), -EINVAL);
 	assert_int_equal(raft_restore(r, &(struct raft_entry){.index = 11, .term = 2}), 0);
 	assert_int_equal(raft_term_at(r, 10), 2);
 	raft_free(r);

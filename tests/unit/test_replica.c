@@ -194,10 +194,9 @@ static void op_done(struct store_op *op)
 
 static void start_node(struct world *w, struct node *n)
 {
-	static const uint64_t voters[NODES] = {1, 2, 3};
+	static const struct raft_members members = {.voters = {1, 2, 3}, .voters_count = NODES};
 	struct raft_config config = {.id = (uint64_t)n->number + 1,
-				     .voters = voters,
-				     .voters_count = NODES,
+				     .members = &members,
 				     .election_ms = 100,
 				     .heartbeat_ms = 20,
 				     .seed = draw(w),
