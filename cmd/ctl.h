@@ -45,9 +45,16 @@ int ctl_put(struct ctl *ctl);
 int ctl_del(struct ctl *ctl);
 int ctl_history(struct ctl *ctl);
 int ctl_endpoint(struct ctl *ctl);
+int ctl_txn(struct ctl *ctl);
 
 /* Asks; the answer is in *call, for client_call_done in any case. CTL_DONE, or the reason is said on stderr. */
 int ctl_ask(struct ctl *ctl, struct client_call *call, const struct request *r);
+/* Would a mount take a part of the key for a revision or control path? The file could then not be reached there. */
+bool ctl_key_reserved(struct span key);
+/* All of stdin; -EFBIG if it is more than `bytes_max`. */
+int ctl_read_stdin(struct writer *w, size_t bytes_max);
+/* {"key":..., ...}: a kv of a GET, with its value or without. */
+void ctl_kv_json(const struct kv *kv, bool value);
 /* A line on stderr, after the program's name. */
 void ctl_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

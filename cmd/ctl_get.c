@@ -16,7 +16,7 @@ struct listing {
 	bool begun;
 };
 
-static void kv_json(const struct kv *kv, bool value)
+void ctl_kv_json(const struct kv *kv, bool value)
 {
 	putchar('{');
 	json_bytes("key", kv->key);
@@ -53,7 +53,7 @@ static void page_print(struct listing *l, const struct response *r)
 	for (uint32_t i = 0; i < r->kvs_count; i++) {
 		if (o->json) {
 			printf("%s\n", l->begun ? "," : "");
-			kv_json(&r->kvs[i], !(o->given & GIVEN_KEYS_ONLY));
+			ctl_kv_json(&r->kvs[i], !(o->given & GIVEN_KEYS_ONLY));
 		} else {
 			kv_text(o, &r->kvs[i]);
 		}

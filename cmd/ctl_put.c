@@ -9,14 +9,13 @@
 
 #define READ_BYTES 65536u
 
-/* All of stdin. */
-static int read_value(struct writer *w)
+int ctl_read_stdin(struct writer *w, size_t bytes_max)
 {
 	for (;;) {
 		char *room = writer_reserve(w, READ_BYTES);
 		size_t n = fread(room, 1, READ_BYTES, stdin);
 		w->size -= READ_BYTES - n;
-		if (w->size > PROTOCOL_VALUE_MAX)
+		if (w->size > bytes_max)
 			return -EFBIG;
 		if (n < READ_BYTES)
 			return ferror(stdin) ? -EIO : 0;
@@ -44,20 +43,22 @@ static int write_and_print(struct ctl *ctl, const struct request *r, const char 
 	return rc;
 }
 
-/* Would a mount take a part of the key for a revision or control path? The file could then not be reached there. */
-static bool is_reserved(const char *key)
+bool ctl_key_reserved(struct span key)
 {
 	char name[256];
 	bool in_root = true;
+	const char *at = key.data;
+	const char *end = at + key.size;
 
-	for (const char *at = key; *at; in_root = false) {
-		size_t size = strcspn(at, "/");
+	for (; at < end; in_root = false) {
+		const char *slash = memchr(at, '/', (size_t)(end - at));
+		size_t size = (size_t)((slash ? slash : end) - at);
 		if (size > 0 && size < sizeof(name)) {
 			snprintf(name, sizeof(name), "%.*s", (int)size, at);
 			if (path_parse(name, in_root).shape != PATH_PLAIN)
 				return true;
 		}
-		at += size + (at[size] == '/');
+		at += size + 1;
 	}
 	return false;
 }
@@ -68,12 +69,12 @@ int ctl_put(struct ctl *ctl)
 	const char *value = ctl->args_count > 1 ? ctl->args[1] : "-";
 	struct request r = {.type = REQUEST_PUT, .key = {ctl->args[0], strlen(ctl->args[0])}, .value = {value, strlen(value)}};
 
-	if (is_reserved(ctl->args[0])) {
+	if (ctl_key_reserved(r.key)) {
 		ctl_say("%s: a name reserved for revision and control paths", ctl->args[0]);
 		return CTL_REFUSED;
 	}
 	if (strcmp(value, "-") == 0) {
-		int rc = read_value(&from_stdin);
+		int rc = ctl_read_stdin(&from_stdin, PROTOCOL_VALUE_MAX);
 		if (rc) {
 			ctl_say("standard input: %s", strerror(-rc));
 			writer_free(&from_stdin);

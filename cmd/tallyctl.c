@@ -23,10 +23,11 @@ static const struct command_entry commands[] = {
 	{"put", "KEY [VALUE | -]", 1, 2, 0, ctl_put},
 	{"del", "KEY [--prefix]", 1, 1, GIVEN_PREFIX, ctl_del},
 	{"history", "KEY", 1, 1, 0, ctl_history},
+	{"txn", "(on stdin: compare, then, else: one operation a line, a blank line between the three parts)", 0, 0, 0, ctl_txn},
 	{"endpoint", "status | health", 1, 1, 0, ctl_endpoint},
 };
 
-static const char *const later[] = {"txn", "watch", "compact", "lease", "lock", "elect", "member", "move-leader", "snapshot", "check"};
+static const char *const later[] = {"watch", "compact", "lease", "lock", "elect", "member", "move-leader", "snapshot", "check"};
 
 static void usage(FILE *to)
 {

@@ -31,11 +31,12 @@ static void apply_one(struct applier *a, const struct raft_entry *e)
 		a->stopped = true;
 		a->events.stopped(a->events.ctx, outcome.result.error);
 	}
-	if (!outcome.fresh || outcome.id.origin != a->self || outcome.id.epoch != a->epoch)
+	bool own = outcome.fresh && outcome.id.origin == a->self && outcome.id.epoch == a->epoch;
+	struct store_op *op = own ? pending_take_write(a->pending, outcome.id.sequence) : NULL;
+	if (!op) {
+		writer_free(&outcome.result.reply);
 		return;
-	struct store_op *op = pending_take_write(a->pending, outcome.id.sequence);
-	if (!op)
-		return;
+	}
 	op->result = outcome.result;
 	pending_finish(op);
 }

@@ -22,6 +22,7 @@ static int (*const commands[])(struct plan *p, const struct command *c) = {
 	[COMMAND_SETXATTR] = apply_setxattr, [COMMAND_REMOVEXATTR] = apply_removexattr,
 	[COMMAND_PUT] = apply_put,           [COMMAND_DELETE] = apply_delete,
 	[COMMAND_LOAD] = apply_load,         [COMMAND_RESERVE] = apply_reserve,
+	[COMMAND_TXN] = apply_txn,
 };
 
 int apply_open(struct mvcc *m, struct apply **out)
@@ -127,7 +128,7 @@ static void stop(struct apply_outcome *out)
 
 static void fill(const struct step *s, struct apply_outcome *out)
 {
-	const struct plan *p = &s->a->plan;
+	struct plan *p = &s->a->plan;
 	out->fresh = s->fresh;
 	out->id = s->c->id;
 	out->type = s->c->type;
@@ -135,6 +136,8 @@ static void fill(const struct step *s, struct apply_outcome *out)
 	if (!s->fresh || s->error < 0)
 		return;
 	out->result.count = p->done;
+	out->result.reply = p->reply;
+	p->reply = (struct writer){0};
 	if (p->target) {
 		out->result.attr = p->target->record;
 		out->result.attr.key = out->result.attr.xattrs = out->result.attr.data = (struct span){NULL, 0};

@@ -16,7 +16,7 @@ struct apply_outcome {
 	/* This node's own disk failed or is corrupt, which other nodes do not share: this entry was not applied, mvcc_applied stays where it
 	 * was, and so it goes for all entries from now on. result.error is -EIO. */
 	bool stopped;
-	struct command_result result;
+	struct command_result result; /* its reply is the caller's to free */
 };
 
 /* Loads the sessions and the reservations from the store. */

@@ -95,57 +95,12 @@ int apply_unlink(struct plan *p, const struct command *c)
 	return 0;
 }
 
-struct doomed {
-	struct plan *p;
-	size_t parent_size; /* of the keys' deepest directory that survives */
-	int32_t dirs;       /* deleted from it */
-};
-
-static int doom(void *ctx, const struct record *r)
-{
-	struct doomed *d = ctx;
-	writer_bytes(&d->p->doomed, r->key.data, r->key.size);
-	d->p->done++;
-	if (S_ISDIR(r->mode) && key_parent(r->key).size == d->parent_size)
-		d->dirs++;
-	return 0;
-}
-
-/* The first key after all that begin with `prefix`, in `end` (as large); empty if there is none. */
-static struct span after_prefix(struct span prefix, uint8_t *end)
-{
-	const uint8_t *from = prefix.data;
-	size_t size = prefix.size;
-	while (size > 0 && from[size - 1] == 0xff)
-		size--;
-	for (size_t i = 0; i < size; i++)
-		end[i] = from[i];
-	if (size > 0)
-		end[size - 1]++;
-	return (struct span){end, size};
-}
-
-/* What begins with a prefix are whole subtrees, and all of them hang in one directory. */
-static int delete_prefix(struct plan *p, const struct command *c)
-{
-	uint8_t end[MVCC_KEY_MAX];
-	struct doomed d = {.p = p, .parent_size = key_parent(c->key).size};
-	int err = plan_checked(p, mvcc_range(p->m, c->key, after_prefix(c->key, end), 0, 0, doom, &d));
-	if (err < 0 || p->done == 0)
-		return err;
-	struct change *parent;
-	if ((err = plan_at(p, key_parent(c->key), &parent)) < 0)
-		return err;
-	plan_touch(parent, -d.dirs);
-	return 0;
-}
-
 int apply_delete(struct plan *p, const struct command *c)
 {
 	struct change *at;
 	struct change *parent;
 	if (c->prefix)
-		return delete_prefix(p, c);
+		return plan_delete_prefix(p, c->key, &p->done);
 	int err = existing(p, c, &at, &parent);
 	if (err < 0)
 		return err;

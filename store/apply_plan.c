@@ -95,7 +95,8 @@ void plan_reset(struct plan *p)
 	free(p->slots);
 	p->slots = NULL;
 	p->slots_count = p->count = 0;
-	struct writer *kept[] = {&p->doomed, &p->moves, &p->unreserved, &p->reserved_moves, &p->xattrs, &p->staged};
+	struct writer *kept[] = {&p->doomed,     &p->prefixes,       &p->reply,  &p->moves,
+				 &p->unreserved, &p->reserved_moves, &p->xattrs, &p->staged};
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
 		writer_clear(kept[i]);
 		if (kept[i]->capacity > MVCC_XATTRS_MAX)
@@ -117,6 +118,8 @@ void plan_free(struct plan *p)
 		free(p->chunks[--p->chunks_count]);
 	free(p->chunks);
 	writer_free(&p->doomed);
+	writer_free(&p->prefixes);
+	writer_free(&p->reply);
 	writer_free(&p->moves);
 	writer_free(&p->unreserved);
 	writer_free(&p->reserved_moves);
@@ -236,6 +239,8 @@ int plan_make_parent(struct plan *p, const struct command *c, struct span key, s
 		struct change *parent;
 		if ((err = plan_at(p, dir, &at)) < 0 || (err = plan_at(p, key_parent(dir), &parent)) < 0)
 			return err;
+		if (at->action != CHANGE_NONE)
+			return -EINVAL;
 		plan_create(p, c, parent, at, S_IFDIR | 0755);
 	}
 	return plan_at(p, key_parent(key), out);

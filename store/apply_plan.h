@@ -48,6 +48,7 @@ struct change {
 	uint64_t stored_blocks; /* of the file as the store has it; 0 if inline */
 	struct record record;   /* as the store has it, then as it is to be put */
 	struct content content;
+	struct span whole;       /* its new content, if all of it is put at once; borrowed from the command */
 	struct change *next_put; /* in the order in which they are put: what is made after what it is in */
 };
 
@@ -66,6 +67,7 @@ struct plan {
 	struct change *first_put;
 	struct change *last_put;
 	struct writer doomed;          /* keys to be deleted, each as bytes */
+	struct writer prefixes;        /* those whose keys are in `doomed`, likewise */
 	struct writer moves;           /* pairs (from, to) of keys, likewise: what lies below a renamed directory */
 	bool swap;                     /* the moves go both ways: what is at `to` moves to `from` */
 	const struct command *reserve; /* whose key is to be reserved; or NULL */
@@ -77,6 +79,7 @@ struct plan {
 	struct command_range *ranges; /* decoded from `staged` */
 	struct change *target;        /* whose record becomes the result's */
 	uint64_t done;                /* the result's count */
+	struct writer reply;          /* becomes the result's */
 };
 
 void plan_reset(struct plan *p);
@@ -90,7 +93,7 @@ int plan_target(struct plan *p, const struct command *c, struct change **out);
 int plan_absent(struct plan *p, struct span key);
 /* The directory that a key is in; -ENOENT or -ENOTDIR. */
 int plan_parent(struct plan *p, struct span key, struct change **out);
-/* The same, made with those above it if missing (mode 0755, owner of the command). */
+/* The same, made with those above it if missing (mode 0755, owner of the command). -EINVAL: one of them is deleted by the same command. */
 int plan_make_parent(struct plan *p, const struct command *c, struct span key, struct change **out);
 
 /* A child of `dir` came or went, with `links` subdirectories. */
@@ -113,6 +116,11 @@ bool plan_unreserve_own(struct plan *p, const struct command *c);
 void plan_move_reserved(struct plan *p, struct span from, struct span to);
 /* Part of plan_commit. */
 void plan_commit_reserved(struct plan *p);
+
+/* Every key that begins with `prefix` is to be deleted; how many there are is added to *count. `prefix` is borrowed. */
+int plan_delete_prefix(struct plan *p, struct span prefix, uint64_t *count);
+/* Is the key among those? */
+bool plan_is_doomed(const struct plan *p, struct span key);
 
 /* No revision comes of it. */
 bool plan_is_empty(const struct plan *p);

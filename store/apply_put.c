@@ -4,8 +4,7 @@
 
 #include <errno.h>
 
-/* The key gets this content; a key that was not there is made, with the directories above it. */
-static int put(struct plan *p, const struct command *c, struct span key, struct span value)
+int put_whole(struct plan *p, const struct command *c, struct span key, struct span value)
 {
 	struct change *at;
 	struct change *parent;
@@ -24,6 +23,7 @@ static int put(struct plan *p, const struct command *c, struct span key, struct 
 	if ((err = regular_only(&at->record)) < 0 || (err = content_edit(p, at, &e, &changed)) < 0)
 		return err;
 	plan_update(p, at);
+	at->whole = value;
 	content_changed(p, c, &at->record);
 	p->target = at;
 	p->done += first;
@@ -33,9 +33,9 @@ static int put(struct plan *p, const struct command *c, struct span key, struct 
 int apply_put(struct plan *p, const struct command *c)
 {
 	if (!(c->write_flags & WRITE_STAGED))
-		return put(p, c, c->key, c->value);
+		return put_whole(p, c, c->key, c->value);
 	int err = staged_join(p, c);
-	return err < 0 ? err : put(p, c, c->key, (struct span){p->staged.data, p->staged.size});
+	return err < 0 ? err : put_whole(p, c, c->key, (struct span){p->staged.data, p->staged.size});
 }
 
 int apply_load(struct plan *p, const struct command *c)
@@ -44,7 +44,7 @@ int apply_load(struct plan *p, const struct command *c)
 	while (reader_left(&pairs) > 0) {
 		struct span key = reader_bytes(&pairs, MVCC_KEY_MAX);
 		struct span value = reader_bytes(&pairs, UINT32_MAX);
-		int err = put(p, c, key, value);
+		int err = put_whole(p, c, key, value);
 		if (err < 0)
 			return err;
 	}

@@ -85,6 +85,7 @@ static const uint32_t fields_of[] = {
 	[COMMAND_DELETE] = FIELD_KEY | FIELD_PREFIX,
 	[COMMAND_LOAD] = FIELD_VALUE,
 	[COMMAND_RESERVE] = FIELD_KEY | FIELD_RESERVE,
+	[COMMAND_TXN] = FIELD_VALUE,
 };
 #define TYPES_END (sizeof(fields_of) / sizeof(fields_of[0]))
 
@@ -346,6 +347,7 @@ static bool names_valid(const struct command *c)
 	case COMMAND_SYMLINK:
 		return command_key_valid(c->key) && c->key2.size > 0 && c->key2.size < MVCC_INLINE_MAX && without_nul(c->key2);
 	case COMMAND_STAGE:
+	case COMMAND_TXN: /* apply looks into it, and says what is wrong */
 		return true;
 	case COMMAND_PUT:
 		return command_key_valid(c->key) && (!(c->write_flags & WRITE_STAGED) || c->value.size == 0);

@@ -23,7 +23,8 @@ enum command_type {
 	COMMAND_DELETE = 13,      /* key: a file, link or empty directory; or, with prefix, every key that begins with it */
 	COMMAND_LOAD = 14,        /* value: pairs of (key, value), each a length-prefixed string: many puts in one revision */
 	COMMAND_RESERVE =
-		15 /* key: it is absent, and the issuer alone may make it exclusively; or, with reservation, gives that one back */
+		15,      /* key: it is absent, and the issuer alone may make it exclusively; or, with reservation, gives that one back */
+	COMMAND_TXN = 17 /* value: a transaction, txn.h */
 };
 
 enum command_set {
@@ -107,10 +108,11 @@ struct command {
 };
 
 struct command_result {
-	int error;          /* 0 or a negative errno */
-	uint64_t revision;  /* the store's revision after the command */
-	uint64_t count;     /* DELETE: keys deleted; LOAD: keys put */
-	struct record attr; /* the target as the command left it; spans empty, memory NULL, ino 0 when there is none */
+	int error;           /* 0 or a negative errno */
+	uint64_t revision;   /* the store's revision after the command */
+	uint64_t count;      /* DELETE: keys deleted; LOAD: keys put; TXN: 1 if all comparisons held */
+	struct record attr;  /* the target as the command left it; spans empty, memory NULL, ino 0 when there is none */
+	struct writer reply; /* TXN: its results, txn.h. Owned: whoever ends the result frees it */
 };
 
 void command_encode(struct writer *w, const struct command *c);

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/node.h"
+#include "store/txn.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -243,6 +244,8 @@ void store_submit(struct store *s, const struct command *c, struct store_op *op)
 	op->bytes = (struct writer){0};
 	if (c->type == COMMAND_PUT)
 		error = c->value.size > s->config.max_file ? -EFBIG : store_admit(s, c->value.size);
+	else if (c->type == COMMAND_TXN)
+		error = c->value.size > TXN_BYTES_MAX ? -EMSGSIZE : 0;
 	else if (c->type == COMMAND_LOAD)
 		error = c->value.size > RAFT_ENTRY_BYTES_MAX - 4096 ? -EMSGSIZE : store_admit(s, c->value.size);
 	if (error < 0) {

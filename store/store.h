@@ -47,8 +47,9 @@ void store_close(struct store *s);
 /* An operation on its way: memory of the caller's, kept until done is called. */
 struct store_op {
 	void (*done)(struct store_op *op); /* set by the caller */
-	struct command_result result;      /* result.error: 0, -ETIMEDOUT, -EINTR, -EIO, -ESHUTDOWN, or what apply said */
-	uint64_t sequence;                 /* of a command that is done: its id.sequence; 0 if it was never proposed */
+	struct command_result
+		result;    /* its reply is done's to free. result.error: 0, -ETIMEDOUT, -EINTR, -EIO, -ESHUTDOWN, or what apply said */
+	uint64_t sequence; /* of a command that is done: its id.sequence; 0 if it was never proposed */
 	/* private to the store */
 	struct store_op *next;
 	struct store_op *prev;

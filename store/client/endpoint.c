@@ -125,6 +125,7 @@ static void waiting_remove(struct endpoint *e, struct waiting *w)
 	if (w->next)
 		w->next->prev = w->prev;
 	listener_message_free(w->body);
+	writer_free(&w->op.result.reply);
 	free(w);
 }
 

@@ -22,7 +22,7 @@ void answer_refuse(struct answer *a, int error, const char *format, ...) __attri
 bool handler_needs_barrier(const struct request *r);
 /* GET, HISTORY, STATUS, HEALTH. Bounded work: one page. */
 void handler_read(struct store *s, const struct request *r, struct answer *out);
-/* PUT, DELETE, LOAD: the command, its spans borrowed from `r`. Or a negative errno, the answer saying why. */
+/* PUT, DELETE, LOAD, TXN: the command, its spans borrowed from `r`. Or a negative errno, the answer saying why. */
 int handler_command(struct store *s, const struct request *r, struct command *c, struct answer *out);
 /* The answer to a write that the store is done with. */
 void handler_written(const struct request *r, const struct command_result *result, struct answer *out);

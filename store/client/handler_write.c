@@ -1,6 +1,9 @@
-/* PUT, DELETE and LOAD (handler.h). */
+/* PUT, DELETE, LOAD and TXN (handler.h). */
 #include "store/client/handler.h"
 
+#include "store/txn.h"
+
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,6 +69,59 @@ static int load_command(struct store *s, const struct request *r, struct command
 	return 0;
 }
 
+static const char *txn_error_text(int error)
+{
+	switch (error) {
+	case -EBADMSG:
+		return "malformed";
+	case -E2BIG:
+		return "more than 4096 comparisons or operations";
+	case -EINVAL:
+		return "a key is not valid, or written twice, or made below one that is deleted";
+	case -EMSGSIZE:
+		return "what it gets is more than 8 MiB";
+	default:
+		return NULL;
+	}
+}
+
+static int check_puts(struct store *s, const struct txn *t, struct answer *out)
+{
+	uint64_t bytes = 0;
+
+	for (int branch = TXN_ELSE; branch <= TXN_THEN; branch++) {
+		for (uint32_t i = 0; i < t->ops_count[branch]; i++) {
+			const struct txn_op *op = &t->ops[branch][i];
+			if (op->type == TXN_PUT && op->value.size > store_settings(s)->max_file)
+				return refuse(out, -EFBIG, op->key, "larger than max_file=");
+			bytes += op->type == TXN_PUT ? op->value.size + op->key.size : 0;
+		}
+	}
+	int rc = bytes > 0 ? store_admit(s, bytes) : 0;
+	if (rc)
+		answer_refuse(out, rc, "txn: no room: the store is at its quota= (deleting still works)");
+	return rc;
+}
+
+static int txn_command(struct store *s, const struct request *r, struct command *c, struct answer *out)
+{
+	struct txn t = {0};
+
+	if (r->value.size > TXN_BYTES_MAX) {
+		answer_refuse(out, -EMSGSIZE, "txn: %zu bytes: more than the %u that one may have", r->value.size, TXN_BYTES_MAX);
+		return -EMSGSIZE;
+	}
+	int rc = txn_decode(r->value, &t);
+	if (rc)
+		answer_refuse(out, rc, "txn: %s", txn_error_text(rc));
+	else
+		rc = check_puts(s, &t, out);
+	txn_done(&t);
+	c->type = COMMAND_TXN;
+	c->value = r->value;
+	return rc;
+}
+
 int handler_command(struct store *s, const struct request *r, struct command *c, struct answer *out)
 {
 	*c = (struct command){.truncate_to = COMMAND_NO_TRUNCATE, .mode = 0644};
@@ -73,6 +129,8 @@ int handler_command(struct store *s, const struct request *r, struct command *c,
 		return put_command(s, r, c, out);
 	if (r->type == REQUEST_DELETE)
 		return delete_command(r, c, out);
+	if (r->type == REQUEST_TXN)
+		return txn_command(s, r, c, out);
 	return load_command(s, r, c, out);
 }
 
@@ -96,6 +154,29 @@ static const char *error_text(int error)
 	}
 }
 
+static void txn_answer(const struct command_result *result, struct answer *out)
+{
+	struct reader in = reader_over(result->reply.data, result->reply.size);
+	struct txn_result one;
+
+	while (reader_left(&in) > 0) {
+		txn_result_decode(&in, &one);
+		const struct kv kv = {.create_revision = one.create_revision,
+				      .mod_revision = one.mod_revision,
+				      .version = one.version,
+				      .mode = one.mode,
+				      .flags = one.type == TXN_GET && !one.found ? KV_DELETED : 0,
+				      .size = one.type == TXN_DELETE ? one.deleted : one.value.size,
+				      .mtime_ns = one.mtime_ns};
+		void *room = kv_encode(&out->kvs, &kv, (uint32_t)one.value.size);
+		if (one.value.size > 0)
+			memcpy(room, one.value.data, one.value.size);
+		out->head.kvs_count++;
+	}
+	/* They are this node's own. */
+	assert(reader_done(&in));
+}
+
 void handler_written(const struct request *r, const struct command_result *result, struct answer *out)
 {
 	/* Interrupted by the end of the endpoint, the only one to cancel. */
@@ -103,9 +184,15 @@ void handler_written(const struct request *r, const struct command_result *resul
 
 	answer_clear(out);
 	if (error) {
-		refuse(out, error, r->key, error_text(error));
+		const char *txn = r->type == REQUEST_TXN ? txn_error_text(error) : NULL;
+		if (r->type == REQUEST_TXN)
+			answer_refuse(out, error, "txn: %s", txn ? txn : error_text(error));
+		else
+			refuse(out, error, r->key, error_text(error));
 		return;
 	}
+	if (r->type == REQUEST_TXN)
+		txn_answer(result, out);
 	out->head.revision = result->revision;
 	out->head.count = r->type == REQUEST_PUT ? 1 : result->count;
 }

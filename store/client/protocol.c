@@ -47,7 +47,7 @@ const char *request_type_name(uint8_t type)
 	static const char *const names[REQUEST_TYPES] = {
 		[0] = "malformed",           [REQUEST_GET] = "get",         [REQUEST_PUT] = "put",
 		[REQUEST_DELETE] = "delete", [REQUEST_HISTORY] = "history", [REQUEST_STATUS] = "status",
-		[REQUEST_HEALTH] = "health", [REQUEST_LOAD] = "load",
+		[REQUEST_HEALTH] = "health", [REQUEST_LOAD] = "load",       [REQUEST_TXN] = "txn",
 	};
 	return type < REQUEST_TYPES && names[type] ? names[type] : names[0];
 }
@@ -59,7 +59,7 @@ static bool is_known(uint8_t type)
 
 bool request_writes(uint8_t type)
 {
-	return type == REQUEST_PUT || type == REQUEST_DELETE || type == REQUEST_LOAD;
+	return type == REQUEST_PUT || type == REQUEST_DELETE || type == REQUEST_LOAD || type == REQUEST_TXN;
 }
 
 void request_encode(struct writer *w, const struct request *r)

@@ -30,7 +30,10 @@ enum request_type {
 	REQUEST_HISTORY = 4, /* key; goes on after revision `rev` */
 	REQUEST_STATUS = 5,  /* the text of @status; waits for nothing */
 	REQUEST_HEALTH = 6,  /* answered after a read barrier; text: "ok", or why not */
-	REQUEST_LOAD = 7     /* value: pairs of (key, value), each a length-prefixed string: many puts in one revision */
+	REQUEST_LOAD = 7,    /* value: pairs of (key, value), each a length-prefixed string: many puts in one revision */
+	/* value: a transaction, txn.h. count: 1 if all comparisons held. A kv for each operation of the branch that was taken, all without a key: of a
+	 * put nothing more; of a delete, size: how many keys; of a get what GET gives, or KV_DELETED. */
+	REQUEST_TXN = 8
 };
 #define REQUEST_TYPES 23 /* 0 stands for what could not be decoded; numbers without a name are not known yet */
 
