@@ -25,7 +25,7 @@ BEGIN {
 	below["cmd"] = " cmd fs store base "
 	split("assert.h errno.h inttypes.h limits.h stdbool.h stddef.h stdint.h stdlib.h string.h", pure, " ")
 	for (i in pure) allowed[pure[i]] = 1
-	public["store/mvcc"] = " store/mvcc/mvcc.h "
+	public["store/mvcc"] = " store/mvcc/mvcc.h store/mvcc/dump.h "
 	public["store/client"] = " store/client/client.h store/client/protocol.h store/client/endpoint.h "
 	public["raft/core"] = " "
 }

@@ -5,6 +5,7 @@
  *	blocks   ino u64, block u32, main u64, u32 CRC32C   -> content; empty: a hole
  *	metas    's' and "state"                            -> struct state
  *	         'u' and a name                             -> value
+ *	         'l' and a name                             -> what concerns this node's copy alone, and is not part of a snapshot
  *	stages   origin u64, epoch u64, number u64, chunk u32 -> chunk
  *
  * Reads run in a read transaction from a pool; what they return lies in LMDB's map and is good until the transaction ends.
@@ -73,6 +74,30 @@ int backend_each_meta(struct backend *b, MDB_txn *txn, int (*fn)(void *ctx, stru
 int backend_each_stage(struct backend *b, void (*fn)(void *ctx, const struct stage_id *id, uint32_t chunk), void *ctx);
 
 int backend_errno(int rc);
+
+/* --- snapshots: whole databases, entry by entry, in the order of their keys --- */
+
+enum backend_database { BACKEND_RECORDS = 1, BACKEND_BLOCKS = 2, BACKEND_METAS = 3, BACKEND_STAGES = 4 };
+#define BACKEND_DATABASES 4
+
+/* Calls fn for the entries behind `after` (empty: from the first) until fn returns nonzero, which is given back. */
+int backend_walk(struct backend *b, MDB_txn *txn, enum backend_database which, struct span after,
+		 int (*fn)(void *ctx, struct span key, struct span value), void *ctx);
+/* How many entries a database has, and the bytes of its pages. */
+int backend_size(struct backend *b, MDB_txn *txn, enum backend_database which, uint64_t *entries, uint64_t *bytes);
+/* A value of the metas by its whole key, 's' or 'l' included. */
+int backend_find_own(struct backend *b, MDB_txn *txn, const char *key, struct span *out);
+
+/* Opens or makes a store that is being filled: it has no state, so that backend_open refuses it, until the filling puts one. */
+int backend_open_filling(struct backend *b, const struct backend_config *config, char *why, size_t why_size);
+/* A write transaction: the same thread ends it. */
+int backend_fill_begin(struct backend *b, MDB_txn **out);
+/* An entry behind all others of its database; -EBADMSG if it is not. */
+int backend_fill_append(struct backend *b, MDB_txn *txn, enum backend_database which, struct span key, struct span value);
+/* A value of the metas by its whole key. */
+int backend_fill_own(struct backend *b, MDB_txn *txn, const char *key, struct span value);
+int backend_fill_commit(MDB_txn *txn);
+void backend_fill_abort(MDB_txn *txn);
 
 /* --- for the files of the backend --- */
 

@@ -172,24 +172,49 @@ static void pool_init(struct backend *b)
 	pthread_cond_init(&b->pool_returned, NULL);
 }
 
+/* The folder and the environment in it, whatever that holds. */
+static int begin_opening(struct backend *b, struct opening *o)
+{
+	snprintf(o->file, sizeof o->file, "%s/data.mdb", o->config->dir);
+	*b = (struct backend){.no_sync = o->config->no_sync};
+	if (mkdir(o->config->dir, 0700) && errno != EEXIST) {
+		int error = -errno;
+		snprintf(o->why, o->why_size, "%s: cannot be made: %s", o->config->dir, strerror(-error));
+		return error;
+	}
+	int error = env_open(b, o);
+	if (error)
+		return error;
+	pool_init(b);
+	return check_length(b, o);
+}
+
+int backend_open_filling(struct backend *b, const struct backend_config *config, char *why, size_t why_size)
+{
+	struct opening o = {.config = config, .why = why, .why_size = why_size};
+	MDB_txn *txn;
+	int error = begin_opening(b, &o);
+	if (error)
+		return error;
+	int rc = mdb_txn_begin(b->env, NULL, 0, &txn);
+	if (rc == 0) {
+		rc = open_databases(b, txn, MDB_CREATE);
+		if (rc)
+			mdb_txn_abort(txn);
+		else
+			rc = mdb_txn_commit(txn);
+	}
+	return rc ? refuse(&o, backend_errno(rc), mdb_strerror(rc)) : 0;
+}
+
 int backend_open(struct backend *b, const struct backend_config *config, const struct state *fresh, const struct buffer *first,
 		 struct state *out, char *why, size_t why_size)
 {
 	struct opening o = {.config = config, .why = why, .why_size = why_size};
-	snprintf(o.file, sizeof o.file, "%s/data.mdb", config->dir);
-	*b = (struct backend){.no_sync = config->no_sync};
-	if (mkdir(config->dir, 0700) && errno != EEXIST) {
-		int error = -errno;
-		snprintf(why, why_size, "%s: cannot be made: %s", config->dir, strerror(-error));
-		return error;
-	}
-	int error = env_open(b, &o);
+	int error = begin_opening(b, &o);
 	if (error)
 		return error;
-	pool_init(b);
-	error = check_length(b, &o);
-	if (!error)
-		error = open_existing(b, &o, out);
+	error = open_existing(b, &o, out);
 	if (error == -ENOENT) {
 		error = make_new(b, &o, fresh, first);
 		*out = *fresh;

@@ -86,8 +86,19 @@ int backend_find_stage(struct backend *b, MDB_txn *txn, const struct stage_id *i
 	return find(txn, b->stages, key, sizeof key, out);
 }
 
-/* Calls fn for all entries of a database in order. */
-static int each(MDB_txn *txn, MDB_dbi dbi, int (*fn)(void *ctx, struct span key, struct span value), void *ctx)
+/* The first entry behind `after`. */
+static int seek_behind(MDB_cursor *cursor, struct span after, MDB_val *k, MDB_val *v)
+{
+	if (after.size == 0)
+		return mdb_cursor_get(cursor, k, v, MDB_FIRST);
+	*k = (MDB_val){after.size, (void *)after.data};
+	int rc = mdb_cursor_get(cursor, k, v, MDB_SET_RANGE);
+	if (rc == 0 && k->mv_size == after.size && memcmp(k->mv_data, after.data, after.size) == 0)
+		rc = mdb_cursor_get(cursor, k, v, MDB_NEXT);
+	return rc;
+}
+
+static int each_behind(MDB_txn *txn, MDB_dbi dbi, struct span after, int (*fn)(void *ctx, struct span key, struct span value), void *ctx)
 {
 	MDB_cursor *cursor;
 	MDB_val k, v;
@@ -95,12 +106,51 @@ static int each(MDB_txn *txn, MDB_dbi dbi, int (*fn)(void *ctx, struct span key,
 	if (rc)
 		return backend_errno(rc);
 	int error = 0;
-	while (!error && (rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0)
+	rc = seek_behind(cursor, after, &k, &v);
+	while (rc == 0) {
 		error = fn(ctx, (struct span){k.mv_data, k.mv_size}, (struct span){v.mv_data, v.mv_size});
+		if (error)
+			break;
+		rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+	}
 	mdb_cursor_close(cursor);
 	if (error)
 		return error;
 	return rc == MDB_NOTFOUND ? 0 : backend_errno(rc);
+}
+
+/* Calls fn for all entries of a database in order. */
+static int each(MDB_txn *txn, MDB_dbi dbi, int (*fn)(void *ctx, struct span key, struct span value), void *ctx)
+{
+	return each_behind(txn, dbi, (struct span){NULL, 0}, fn, ctx);
+}
+
+static MDB_dbi database(const struct backend *b, enum backend_database which)
+{
+	const MDB_dbi all[] = {b->records, b->blocks, b->metas, b->stages};
+	return all[which - BACKEND_RECORDS];
+}
+
+int backend_walk(struct backend *b, MDB_txn *txn, enum backend_database which, struct span after,
+		 int (*fn)(void *ctx, struct span key, struct span value), void *ctx)
+{
+	return each_behind(txn, database(b, which), after, fn, ctx);
+}
+
+int backend_size(struct backend *b, MDB_txn *txn, enum backend_database which, uint64_t *entries, uint64_t *bytes)
+{
+	MDB_stat stat;
+	int rc = mdb_stat(txn, database(b, which), &stat);
+	if (rc)
+		return backend_errno(rc);
+	*entries = stat.ms_entries;
+	*bytes = (uint64_t)(stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) * stat.ms_psize;
+	return 0;
+}
+
+int backend_find_own(struct backend *b, MDB_txn *txn, const char *key, struct span *out)
+{
+	return find(txn, b->metas, key, strlen(key), out);
 }
 
 struct record_walk {

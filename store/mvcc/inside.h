@@ -57,6 +57,8 @@ struct mvcc {
 	struct buffer *active;
 	struct buffer *committing; /* NULL: none */
 	struct state state;
+	uint64_t origin_index; /* mvcc_origin; 0: none */
+	uint64_t origin_term;
 	struct writing writing;
 	struct stage *stages; /* the writer's own */
 	size_t stages_count;
@@ -96,6 +98,8 @@ void committer_notice(struct mvcc *m, enum commit_urgency urgency);
 /* With the lock held exclusively: gives it up and takes it back once the commit that runs has ended. */
 void committer_wait_locked(struct mvcc *m);
 
+/* For opening: what a load has left in the store. */
+int load_find_origin(struct mvcc *m);
 /* For opening: a chunk that is there. */
 void stage_note(struct mvcc *m, const struct stage_id *id, uint32_t chunk);
 

@@ -56,6 +56,8 @@ static int rebuild(struct mvcc *m)
 	int error = backend_each_record(m->backend, index_record, m);
 	if (!error)
 		error = backend_each_stage(m->backend, note_stage, m);
+	if (!error)
+		error = load_find_origin(m);
 	return error == -EIO ? -EBADMSG : error;
 }
 

@@ -1,0 +1,16 @@
+/* chunk.h: the entries of a chunk, for the files of this folder. The tables stand in chunk.c. */
+#ifndef TALLY_STORE_MVCC_CHUNK_H
+#define TALLY_STORE_MVCC_CHUNK_H
+
+#include "store/mvcc/dump.h"
+
+#define CHUNK_ENTRY_HEAD 7u
+#define CHUNK_VALUE_MAX (DUMP_CHUNK_BYTES_MAX - CHUNK_ENTRY_HEAD - DUMP_KEY_MAX)
+
+void chunk_add(struct writer *w, uint8_t database, struct span key, struct span value);
+/* Calls fn for each entry until it returns nonzero, which is given back; -EBADMSG if the chunk is malformed. */
+int chunk_each(struct span chunk, int (*fn)(void *ctx, uint8_t database, struct span key, struct span value), void *ctx);
+
+void manifest_encode(const struct dump_manifest *m, struct writer *w);
+
+#endif
