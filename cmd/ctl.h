@@ -15,6 +15,7 @@ enum ctl_given { GIVEN_PREFIX = 1, GIVEN_REV = 2, GIVEN_CONSISTENCY = 4, GIVEN_L
 
 struct ctl_options {
 	const char *endpoints;
+	const char *secret; /* the file; NULL: none */
 	enum balance_policy policy;
 	int64_t timeout_ns;
 	bool json;

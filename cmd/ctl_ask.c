@@ -25,6 +25,10 @@ int ctl_ask(struct ctl *ctl, struct client_call *call, const struct request *r)
 {
 	int rc = client_call(ctl->client, call, r);
 
+	if (rc == -EACCES) {
+		ctl_say("%s", call->why);
+		return CTL_REFUSED;
+	}
 	if (rc) {
 		ctl_say("no answer within %.3g s: %s%s", (double)ctl->options->timeout_ns / 1e9, call->why,
 			call->may_have_applied && !strstr(call->why, "may have been") ? "; the write may have been applied" : "");

@@ -2,6 +2,7 @@
 #include "cmd/ctl.h"
 #include "cmd/ctl_json.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -159,7 +160,7 @@ int ctl_endpoint(struct ctl *ctl)
 		else
 			status_print(ctl, &calls[i], name, first);
 		if (calls[i].error || calls[i].response.error)
-			status = calls[i].error && !health ? CTL_NO_ANSWER : CTL_REFUSED;
+			status = calls[i].error && calls[i].error != -EACCES && !health ? CTL_NO_ANSWER : CTL_REFUSED;
 		first = false;
 		client_call_done(&calls[i]);
 	}

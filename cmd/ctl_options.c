@@ -12,6 +12,7 @@
 
 enum option_code {
 	OPTION_ENDPOINTS = 256,
+	OPTION_SECRET,
 	OPTION_BALANCE,
 	OPTION_TIMEOUT,
 	OPTION_OUTPUT,
@@ -24,6 +25,7 @@ enum option_code {
 };
 
 static const struct option long_options[] = {{"endpoints", required_argument, NULL, OPTION_ENDPOINTS},
+					     {"secret", required_argument, NULL, OPTION_SECRET},
 					     {"balance", required_argument, NULL, OPTION_BALANCE},
 					     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
 					     {"output", required_argument, NULL, OPTION_OUTPUT},
@@ -70,6 +72,9 @@ static bool option_set(struct ctl_options *o, int code, const char *text)
 	case OPTION_ENDPOINTS:
 		o->endpoints = text;
 		return true;
+	case OPTION_SECRET:
+		o->secret = text;
+		return *text != '\0';
 	case OPTION_BALANCE:
 		return balance_policy_parse(text, &o->policy) == 0;
 	case OPTION_TIMEOUT:
@@ -117,8 +122,10 @@ static void malformed(struct ctl_options *o, const char *name, const char *text)
 
 void ctl_options_parse(int argc, char **argv, struct ctl_options *out)
 {
-	const char *env = getenv("TALLYCTL_ENDPOINTS");
-	struct ctl_options o = {.endpoints = env && *env ? env : NULL, .timeout_ns = TIMEOUT_DEFAULT_NS};
+	const char *endpoints = getenv("TALLYCTL_ENDPOINTS"), *secret = getenv("TALLYCTL_SECRET");
+	struct ctl_options o = {.endpoints = endpoints && *endpoints ? endpoints : NULL,
+				.secret = secret && *secret ? secret : NULL,
+				.timeout_ns = TIMEOUT_DEFAULT_NS};
 	int index = 0;
 	int code;
 

@@ -31,10 +31,12 @@ static const char *const later[] = {"watch", "compact", "lease", "lock", "elect"
 
 static void usage(FILE *to)
 {
-	fprintf(to, "usage: tallyctl [--endpoints E[,E...]] [--balance POLICY] [--timeout 5s] [--output text|json] COMMAND [ARG...]\n");
+	fprintf(to, "usage: tallyctl [--endpoints E[,E...]] [--secret FILE] [--balance POLICY] [--timeout 5s] [--output text|json] COMMAND "
+		    "[ARG...]\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(to, "  %s %s\n", commands[i].name, commands[i].arguments);
 	fprintf(to, "An endpoint is HOST:PORT, or the DATA directory of a node on this machine; TALLYCTL_ENDPOINTS gives a default.\n"
+		    "FILE is the secret= of the cluster, for endpoints HOST:PORT; TALLYCTL_SECRET gives a default.\n"
 		    "POLICY is round_robin, random, least_connections or weighted (HOST:PORT*WEIGHT).\n");
 }
 
@@ -68,6 +70,7 @@ static int run(const struct ctl_options *o, const struct command_entry *e)
 {
 	char why[CLIENT_WHY_MAX];
 	struct timespec now;
+	struct secret *secret = NULL;
 	struct ctl ctl = {.options = o, .args = o->args + 1, .args_count = o->args_count - 1};
 
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -76,12 +79,19 @@ static int run(const struct ctl_options *o, const struct command_entry *e)
 				       .policy = o->policy,
 				       .timeout_ns = o->timeout_ns,
 				       .seed = (uint64_t)now.tv_nsec / 64 * 2654435761u + (uint64_t)getpid()};
+	if (o->secret && secret_load(o->secret, &secret, why, sizeof(why))) {
+		ctl_say("%s", why);
+		return CTL_USAGE;
+	}
+	config.secret = secret;
 	if (client_open(&config, &ctl.client, why, sizeof(why))) {
 		ctl_say("%s", why);
+		secret_free(secret);
 		return CTL_USAGE;
 	}
 	int status = e->run(&ctl);
 	client_close(ctl.client);
+	secret_free(secret);
 	if (fflush(stdout) == EOF || ferror(stdout)) {
 		ctl_say("standard output: %s", strerror(errno));
 		return CTL_REFUSED;

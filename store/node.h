@@ -68,6 +68,10 @@ struct store {
 	atomic_bool closing;  /* hand leadership over */
 	atomic_bool stopping; /* end the loop */
 
+	/* from the endpoint */
+	atomic_uint_fast64_t requests_refused;
+	atomic_uint_fast64_t requests_replayed;
+
 	/* from the log writer */
 	atomic_uint_fast64_t stored;
 	atomic_int disk_error;

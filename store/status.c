@@ -50,11 +50,18 @@ void store_status(struct store *s, struct store_status *out)
 		.frames_unsealed = net.unsealed,
 		.frames_forged = net.forged,
 		.frames_replayed = net.replayed,
+		.requests_refused = atomic_load(&s->requests_refused),
+		.requests_replayed = atomic_load(&s->requests_replayed),
 	};
 	memcpy(out->name, s->identity.name, sizeof(out->name));
 	snprintf(out->role, sizeof(out->role), "%s", raft.role == RAFT_PRECANDIDATE ? "candidate" : raft_role_name(raft.role));
 	snprintf(out->leader, sizeof(out->leader), "%s", leader ? leader->name : "none");
 	describe_health(s, &raft, out);
+}
+
+void store_count_refused(struct store *s, bool replayed)
+{
+	atomic_fetch_add(replayed ? &s->requests_replayed : &s->requests_refused, 1);
 }
 
 static void line(struct writer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -96,4 +103,6 @@ void store_status_text(struct store *s, const char *consistency, struct writer *
 	line(out, "frames_unsealed: %" PRIu64, t.frames_unsealed);
 	line(out, "frames_forged: %" PRIu64, t.frames_forged);
 	line(out, "frames_replayed: %" PRIu64, t.frames_replayed);
+	line(out, "requests_refused: %" PRIu64, t.requests_refused);
+	line(out, "requests_replayed: %" PRIu64, t.requests_replayed);
 }

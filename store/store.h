@@ -79,6 +79,9 @@ const struct store_config *store_settings(const struct store *s); /* as in force
 /* -ENOSPC if this node's live data would pass quota= with `bytes` more. */
 int store_admit(struct store *s, uint64_t bytes);
 
+/* A client's request over TCP was refused for its seal, or dropped because it was seen before: @status tells how many. Any thread. */
+void store_count_refused(struct store *s, bool replayed);
+
 struct store_status {
 	char name[STORE_NAME_MAX];
 	uint64_t id;
@@ -100,6 +103,8 @@ struct store_status {
 	uint64_t frames_unsealed;
 	uint64_t frames_forged;
 	uint64_t frames_replayed;
+	uint64_t requests_refused;
+	uint64_t requests_replayed;
 };
 /* A recent picture, got without waiting for the cluster or the disk. Any thread. */
 void store_status(struct store *s, struct store_status *out);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define MS INT64_C(1000000)
+#define DENIED "the endpoint did not accept the secret: it has another one, or none"
 /* How often to look for what no descriptor tells: a refused or broken connection. */
 #define LOOK_CONNECTING_NS (2 * MS)
 #define LOOK_SENT_NS (20 * MS)
@@ -37,6 +38,7 @@ struct client_endpoint {
 
 struct client {
 	int64_t timeout_ns;
+	const struct secret *secret;
 	struct balance balance;
 	struct client_endpoint *endpoints;
 	unsigned count;
@@ -73,6 +75,7 @@ int client_open(const struct client_config *config, struct client **out, char *w
 	if (!c->endpoints)
 		abort();
 	c->timeout_ns = config->timeout_ns;
+	c->secret = config->secret;
 	while (rc == 0) {
 		size_t size = strcspn(text, ",");
 		rc = add_endpoint(c, text, size, weights, why, why_size);
@@ -160,7 +163,7 @@ static struct channel *take_channel(struct client *c, struct client_endpoint *e,
 		c->channels--;
 	}
 	*error = address_url(&e->address, url);
-	struct channel *channel = *error ? NULL : channel_open(url, error);
+	struct channel *channel = *error ? NULL : channel_open(url, e->address.local ? NULL : c->secret, error);
 	if (channel)
 		c->channels++;
 	return channel;
@@ -214,6 +217,21 @@ static void try_failed(struct client *c, struct client_call *call, int64_t now, 
 	call_again(c, call, now, true);
 }
 
+/* The endpoint has another secret, or none. Others may be well; if none is, there is nothing to wait for. */
+static void try_denied(struct client *c, struct client_call *call, int64_t now)
+{
+	call->denied |= bit(call->on);
+	if (!call->only && __builtin_popcountll(call->denied) < (int)c->count) {
+		try_failed(c, call, now, DENIED);
+		return;
+	}
+	call_why(c, call, DENIED);
+	c->endpoints[call->on].failed++;
+	drop_channel(c, call);
+	balance_finished(&c->balance, call->on);
+	call_finish(c, call, -EACCES);
+}
+
 static bool call_send(struct client *c, struct client_call *call, int64_t now)
 {
 	if (channel_send(call->channel, (struct span){call->bytes.data, call->bytes.size}))
@@ -249,7 +267,9 @@ static void call_connecting(struct client *c, struct client_call *call, int64_t 
 	if (call_send(c, call, now))
 		return;
 	call->look_ns = now + LOOK_CONNECTING_NS;
-	if (now >= call->try_deadline_ns) {
+	if (channel_denied(call->channel)) {
+		try_denied(c, call, now);
+	} else if (now >= call->try_deadline_ns) {
 		try_failed(c, call, now, "no connection in time");
 	} else if (channel_refused(call->channel)) {
 		/* Others get through: only the queue for new connections is full. */
@@ -272,11 +292,17 @@ static bool worth_another(const struct client *c, const struct client_call *call
 	return error == -ESHUTDOWN || error == -ETIMEDOUT || error == -EIO;
 }
 
-static void call_answered(struct client *c, struct client_call *call, int64_t now, void *message, size_t size)
+/* An endpoint that cannot read a request cannot say its type. */
+static bool is_answer_to(const struct client_call *call, const struct response *r)
+{
+	return r->type == call->type || (r->type == 0 && r->error);
+}
+
+static void call_answered(struct client *c, struct client_call *call, int64_t now, void *message, struct span body)
 {
 	struct response response = {0};
 
-	if (response_decode((struct span){message, size}, &response) || response.type != call->type) {
+	if (response_decode(body, &response) || !is_answer_to(call, &response)) {
 		response_done(&response);
 		channel_message_free(message);
 		try_failed(c, call, now, "malformed answer");
@@ -306,14 +332,15 @@ static void call_answered(struct client *c, struct client_call *call, int64_t no
 static void call_sent(struct client *c, struct client_call *call, int64_t now)
 {
 	void *message = NULL;
-	size_t size = 0;
+	struct span body = {NULL, 0};
 
 	/* Before the look for an answer, which may have come just before the end. */
 	bool broken = now >= call->look_ns && channel_broken(call->channel);
 	call->look_ns = now + LOOK_SENT_NS;
-	if (channel_receive(call->channel, &message, &size))
-		call_answered(c, call, now, message, size);
-	else if (broken)
+	int received = channel_receive(call->channel, &message, &body);
+	if (received > 0)
+		call_answered(c, call, now, message, body);
+	else if (broken || received < 0)
 		try_failed(c, call, now,
 			   request_writes(call->type) ? "connection lost: the write may have been applied" : "connection lost");
 	else if (now >= call->try_deadline_ns && !request_writes(call->type))
@@ -365,6 +392,7 @@ int client_submit(struct client *c, struct client_call *call, const struct reque
 	call->may_have_applied = false;
 	call->why[0] = '\0';
 	call->avoid = 0;
+	call->denied = 0;
 	call->look_ns = now;
 	call->deadline_ns = call->try_deadline_ns = now + c->timeout_ns;
 	call->prev = NULL;
@@ -406,7 +434,7 @@ static void wait_for_news(struct client *c, int64_t now, int64_t until)
 		if (call->state == CALL_WAITING)
 			continue;
 		of[count] = call;
-		fds[count++] = (struct pollfd){.fd = call->state == CALL_SENT ? call->channel->receive_fd : call->channel->send_fd,
+		fds[count++] = (struct pollfd){.fd = call->state == CALL_SENT ? call->channel->receive_fd : channel_ready_fd(call->channel),
 					       .events = POLLIN};
 	}
 	int64_t ns = until > now ? until - now : 0;

@@ -8,6 +8,7 @@
 #ifndef TALLY_STORE_CLIENT_CLIENT_H
 #define TALLY_STORE_CLIENT_CLIENT_H
 
+#include "base/secret.h"
 #include "store/client/balance.h"
 #include "store/client/protocol.h"
 
@@ -18,8 +19,9 @@
 struct client_config {
 	const char *endpoints; /* address.h, separated by commas; borrowed for the call */
 	enum balance_policy policy;
-	int64_t timeout_ns; /* of a call, retries included */
-	uint64_t seed;      /* balance_init: clients that live for one call should differ in it */
+	int64_t timeout_ns;          /* of a call, retries included */
+	const struct secret *secret; /* seals what goes to HOST:PORT endpoints; NULL: nothing is sealed. Borrowed until client_close */
+	uint64_t seed;               /* balance_init: clients that live for one call should differ in it */
 };
 
 struct client;
@@ -37,7 +39,7 @@ struct client_call {
 	bool only;                              /* ask no other than `endpoint`; else it is a preference */
 	/* the result */
 	bool finished;
-	int error;             /* 0: there is a response, which may be an error of its own; -ETIMEDOUT: none in time */
+	int error; /* 0: there is a response, which may be an error of its own; -ETIMEDOUT: none in time; -EACCES: no endpoint takes our secret */
 	bool may_have_applied; /* a write, with -ETIMEDOUT */
 	struct response response;
 	char why[CLIENT_WHY_MAX]; /* with an error: the last thing that went wrong, and where */
@@ -49,6 +51,7 @@ struct client_call {
 	void *message;
 	unsigned on;
 	uint64_t avoid;
+	uint64_t denied; /* by endpoints that do not take our secret */
 	int64_t deadline_ns;
 	int64_t try_deadline_ns;
 	int64_t look_ns;

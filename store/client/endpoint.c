@@ -2,7 +2,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/loopback.h"
 #include "store/client/address.h"
+#include "store/client/gate.h"
 #include "store/client/handler.h"
 #include "store/client/listener.h"
 
@@ -29,7 +31,9 @@ struct waiting {
 	struct listener *listener;
 	struct listener_route route;
 	struct request request;
-	void *body; /* what the request's spans lie in */
+	struct sealed_head sealed; /* what it came in; kind 0: it was not sealed */
+	void *message;             /* what the request's spans lie in */
+	struct span body;          /* the request in it */
 	struct hook_call call;
 	bool completed;
 	struct waiting *next_completed;
@@ -50,6 +54,8 @@ struct endpoint {
 	struct hook_counters counters;
 	struct answer answer; /* the one in the making, and its head's bytes */
 	struct writer head;
+	struct gate *gate; /* before what comes over TCP */
+	struct writer sealed;
 	struct waiting *waiting; /* all of them; the thread's own, but cancelled under the lock */
 	pthread_mutex_t lock;    /* guards what follows, and `completed` above */
 	struct waiting *first_completed;
@@ -82,14 +88,20 @@ static void on_done(struct store_op *op)
 	pthread_mutex_unlock(&e->lock);
 }
 
-static void reply(struct endpoint *e, struct listener *l, const struct listener_route *route, struct hook_call *call)
+static void reply(struct endpoint *e, struct waiting *asked)
 {
+	const struct span none = {NULL, 0};
+	struct hook_call *call = &asked->call;
 	struct answer *a = &e->answer;
 
 	a->head.type = call->type;
 	writer_clear(&e->head);
 	response_encode_head(&e->head, &a->head);
-	listener_reply(l, route, (struct span){e->head.data, e->head.size}, (struct span){a->kvs.data, a->kvs.size});
+	struct span head = {e->head.data, e->head.size}, kvs = {a->kvs.data, a->kvs.size};
+	if (gate_seal(e->gate, &asked->sealed, head, kvs, &e->sealed))
+		listener_reply(asked->listener, &asked->route, (struct span){e->sealed.data, e->sealed.size}, none);
+	else
+		listener_reply(asked->listener, &asked->route, head, kvs);
 	call->error = a->head.error;
 	call->response_bytes = e->head.size + a->kvs.size;
 	call->ended_ns = clock_mono_ns();
@@ -97,6 +109,8 @@ static void reply(struct endpoint *e, struct listener *l, const struct listener_
 	/* One large answer must not keep its memory for ever. */
 	if (a->kvs.capacity > 2 * PROTOCOL_PAGE_BYTES)
 		writer_free(&a->kvs);
+	if (e->sealed.capacity > 2 * PROTOCOL_PAGE_BYTES)
+		writer_free(&e->sealed);
 }
 
 static struct waiting *waiting_add(struct endpoint *e, const struct waiting *from)
@@ -124,7 +138,7 @@ static void waiting_remove(struct endpoint *e, struct waiting *w)
 		e->waiting = w->next;
 	if (w->next)
 		w->next->prev = w->prev;
-	listener_message_free(w->body);
+	listener_message_free(w->message);
 	writer_free(&w->op.result.reply);
 	free(w);
 }
@@ -145,11 +159,11 @@ static bool submit(struct endpoint *e, struct waiting *asked)
 	return true;
 }
 
-/* True if the body now belongs to a waiting request. */
+/* True if the message now belongs to a waiting request. */
 static bool handle(struct endpoint *e, struct waiting *asked, bool stopping)
 {
 	struct hook_call *call = &asked->call;
-	int malformed = request_decode((struct span){asked->body, call->request_bytes}, &asked->request);
+	int malformed = request_decode(asked->body, &asked->request);
 
 	call->type = malformed ? 0 : asked->request.type;
 	int rc = hooks_before(&e->hooks, call);
@@ -166,8 +180,23 @@ static bool handle(struct endpoint *e, struct waiting *asked, bool stopping)
 	} else {
 		handler_read(e->store, &asked->request, &e->answer);
 	}
-	reply(e, asked->listener, &asked->route, call);
+	reply(e, asked);
 	return false;
+}
+
+/* True if there is a request to handle. */
+static bool admit(struct endpoint *e, struct waiting *asked, size_t size)
+{
+	asked->body = (struct span){asked->message, size};
+	/* The first listener is the local one. */
+	if (asked->listener == &e->listeners[0])
+		return true;
+	enum gate_verdict verdict = gate_pass(e->gate, asked->message, size, &asked->sealed, &asked->body, &e->sealed);
+	if (verdict == GATE_REPLY || verdict == GATE_REFUSED)
+		listener_reply(asked->listener, &asked->route, (struct span){e->sealed.data, e->sealed.size}, (struct span){NULL, 0});
+	if (verdict == GATE_REFUSED || verdict == GATE_REPLAYED)
+		store_count_refused(e->store, verdict == GATE_REPLAYED);
+	return verdict == GATE_PASS;
 }
 
 static void receive(struct endpoint *e, struct listener *l, bool stopping)
@@ -175,12 +204,12 @@ static void receive(struct endpoint *e, struct listener *l, bool stopping)
 	for (int i = 0; i < RECEIVE_BATCH; i++) {
 		struct waiting asked = {.listener = l};
 		size_t size = 0;
-		if (listener_receive(l, &asked.route, &asked.body, &size) != 1)
+		if (listener_receive(l, &asked.route, &asked.message, &size) != 1)
 			return;
 		asked.call.request_bytes = size;
 		asked.call.began_ns = clock_mono_ns();
-		if (!handle(e, &asked, stopping))
-			listener_message_free(asked.body);
+		if (!admit(e, &asked, size) || !handle(e, &asked, stopping))
+			listener_message_free(asked.message);
 	}
 }
 
@@ -203,7 +232,7 @@ static void answer_completed(struct endpoint *e)
 			handler_unreadable(e->store, &w->request, error, &e->answer);
 		else
 			handler_read(e->store, &w->request, &e->answer);
-		reply(e, w->listener, &w->route, &w->call);
+		reply(e, w);
 		waiting_remove(e, w);
 		w = next;
 	}
@@ -283,6 +312,10 @@ static int bind_tcp(struct endpoint *e, const char *address, char *why, size_t w
 		snprintf(why, why_size, "client=%s: not HOST:PORT", address);
 		return rc;
 	}
+	if (!store_settings(e->store)->secret && !is_loopback(address)) {
+		snprintf(why, why_size, "client=%s: not a loopback address, so it needs secret=", address);
+		return -EACCES;
+	}
 	if (rc == 0)
 		rc = listener_open(url, &e->listeners[e->listeners_count]);
 	if (rc == 0) {
@@ -305,7 +338,9 @@ static void endpoint_free(struct endpoint *e)
 		close(e->dir_fd);
 	if (e->wake_fd >= 0)
 		close(e->wake_fd);
+	gate_free(e->gate);
 	answer_free(&e->answer);
+	writer_free(&e->sealed);
 	writer_free(&e->head);
 	pthread_mutex_destroy(&e->lock);
 	free(e);
@@ -318,6 +353,7 @@ static struct endpoint *endpoint_new(struct store *s)
 	if (!e)
 		abort();
 	e->store = s;
+	e->gate = gate_new(store_settings(s)->secret);
 	e->dir_fd = -1;
 	e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	e->last_completed = &e->first_completed;

@@ -4,6 +4,8 @@
  * (limit, trace, count), and answers: serial reads at once, the others when the store is done with their barrier or command. The store's
  * threads only note that it is, so a long listing never holds them up.
  *
+ * With a secret (store_settings) requests over TCP are sealed (gate.h), and those that are not are refused; the local socket is guarded by its mode.
+ *
  * A request over the limits, or one that comes while the endpoint stops, is answered with -EBUSY: it surely was not applied. */
 #ifndef TALLY_STORE_CLIENT_ENDPOINT_H
 #define TALLY_STORE_CLIENT_ENDPOINT_H
