@@ -175,6 +175,14 @@ enum quorum_outcome configuration_outcome(const struct raft *r)
 	return outgoing == QUORUM_WON ? outcome : outgoing;
 }
 
+bool configuration_eligible(const struct raft *r)
+{
+	for (size_t i = 0; i < r->configurations_count; i++)
+		if (members_votes(&r->configurations[i].members, r->id))
+			return true;
+	return false;
+}
+
 /* --- changes --- */
 
 void configuration_append(struct raft *r, const struct raft_members *m)

@@ -176,7 +176,7 @@ struct raft {
 
 /* The member with this id; NULL for strangers. */
 struct progress *core_member(struct raft *r, uint64_t id);
-/* This member's vote counts, so it may campaign. */
+/* This member's vote counts. */
 bool core_votes(const struct raft *r);
 /* No other member's vote counts. */
 bool core_only_voter(const struct raft *r);
@@ -246,6 +246,9 @@ void configuration_settle(struct raft *r);
 void configuration_free(struct raft *r);
 /* The configuration in an entry of that type, borrowed from it; false if there is none, or nobody in it. */
 bool configuration_decode(const struct raft_entry *e, struct raft_members *out);
+/* This member may be elected: it votes, or the configuration that ends that is not known to be committed. The old majority may have no other
+ * member with that entry, and those without it could not be elected (4.2.2, figure 4.6). It does not count itself. */
+bool configuration_eligible(const struct raft *r);
 /* The leader: adds an entry that holds `m`. */
 void configuration_append(struct raft *r, const struct raft_members *m);
 /* The leader: begins to leave a joint configuration that is committed. */

@@ -126,7 +126,7 @@ static void campaign(struct raft *r)
 void core_election_tick(struct raft *r)
 {
 	bool at_once = core_only_voter(r) && r->role == RAFT_FOLLOWER;
-	if (!core_votes(r)) {
+	if (!configuration_eligible(r)) {
 		/* It waits for a leader, and no longer believes in the last one. */
 		if (r->now_ms >= r->election_due_ms)
 			core_become_follower(r, r->term, 0);
@@ -194,7 +194,7 @@ void core_handle_vote_reply(struct raft *r, struct progress *p, const struct raf
 
 void core_handle_timeout_now(struct raft *r)
 {
-	if ((r->role == RAFT_FOLLOWER || r->role == RAFT_PRECANDIDATE) && core_votes(r))
+	if ((r->role == RAFT_FOLLOWER || r->role == RAFT_PRECANDIDATE) && configuration_eligible(r))
 		become_candidate(r, true);
 }
 
