@@ -7,6 +7,7 @@
 
 #include "raft/wal.h"
 #include "store/apply.h"
+#include "store/dumps.h"
 #include "store/identity.h"
 #include "store/replica.h"
 
@@ -55,6 +56,7 @@ struct store {
 	struct wal_writer *writer;
 	struct mvcc *mvcc;
 	struct apply *apply;
+	struct dumps *dumps;
 	struct pending *pending;
 	struct raft *raft;
 	struct peer_net *net; /* NULL in a cluster of one */

@@ -75,6 +75,8 @@ void store_cancel(struct store *s, struct store_op *op);
 
 /* The reads of mvcc.h on this node's store: mvcc_get(store_mvcc(s), ...). */
 struct mvcc *store_mvcc(struct store *s);
+/* Pictures of it for clients. */
+struct dumps *store_dumps(struct store *s);
 const struct store_config *store_settings(const struct store *s); /* as in force; strings owned by the store */
 /* -ENOSPC if this node's live data would pass quota= with `bytes` more. */
 int store_admit(struct store *s, uint64_t bytes);

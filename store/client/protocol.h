@@ -33,7 +33,11 @@ enum request_type {
 	REQUEST_LOAD = 7,    /* value: pairs of (key, value), each a length-prefixed string: many puts in one revision */
 	/* value: a transaction, txn.h. count: 1 if all comparisons held. A kv for each operation of the branch that was taken, all without a key: of a
 	 * put nothing more; of a delete, size: how many keys; of a get what GET gives, or KV_DELETED. */
-	REQUEST_TXN = 8
+	REQUEST_TXN = 8,
+	/* rev 0: takes a picture of the store; text: its manifest, count: its number. rev, that number: the page `limit`, from 0, behind the position
+	 * `from` (at first empty: the start); text: a chunk (store/mvcc/dump.h), next: the position behind it, count: the sum of all pages so far. With
+	 * REQUEST_COUNT_ONLY: it is not wanted any more. */
+	REQUEST_SNAPSHOT = 22
 };
 #define REQUEST_TYPES 23 /* 0 stands for what could not be decoded; numbers without a name are not known yet */
 
