@@ -149,7 +149,6 @@ static void fill(const struct step *s, struct apply_outcome *out)
 static bool step_run(struct step *s, uint64_t index, uint64_t term, struct apply_outcome *out)
 {
 	struct plan *p = &s->a->plan;
-	p->term = term;
 	step_plan(s);
 	if (p->broken)
 		return false;

@@ -57,7 +57,6 @@ struct plan {
 	struct reservations *reservations; /* as before the command */
 	struct sessions *sessions;
 	int64_t time_ns;
-	uint64_t term; /* of the log entry */
 	bool broken;
 	struct change **chunks; /* of CHANGES_PER_CHUNK each, kept from command to command */
 	size_t chunks_count;

@@ -38,11 +38,7 @@ int staged_join(struct plan *p, const struct command *c)
 {
 	struct joined j = {.out = &p->staged};
 	struct stage_id id = {c->id.origin, c->id.epoch, c->stage};
-	/* Stages are the writer's. This is a command of its own that changes nothing: if the rest of the plan breaks, the applied index has
-	 * not moved. */
-	mvcc_begin(p->m, mvcc_applied(p->m), p->term);
 	int err = plan_checked(p, mvcc_stage_read(p->m, &id, join, &j));
-	mvcc_end(p->m, mvcc_last_time(p->m));
 	if (err < 0 || (c->stage_chunk != 0 && c->stage_chunk != j.chunks))
 		return -EIO;
 	return 0;

@@ -44,24 +44,24 @@ static int read_chunk(struct mvcc *m, MDB_txn *txn, const struct stage_id *id, u
 	return backend_find_stage(m->backend, txn, id, chunk, out);
 }
 
-/* The writer holds the lock, so neither generation goes while fn looks at a chunk. */
+/* Under the lock, so that neither generation goes while fn looks at a chunk. */
 int mvcc_stage_read(struct mvcc *m, const struct stage_id *id, int (*fn)(void *ctx, struct span data), void *ctx)
 {
-	assert(mvcc_is_writer(m));
 	const struct stage *s = find_stage(m, id);
-	MDB_txn *txn;
+	MDB_txn *txn = NULL;
 	if (!s)
 		return -ENOENT;
+	mvcc_lock_shared(m);
 	int error = backend_begin(m->backend, &txn);
-	if (error)
-		return error;
 	for (uint32_t chunk = 0; chunk < s->chunks && !error; chunk++) {
 		struct span data;
 		error = read_chunk(m, txn, id, chunk, &data);
 		if (!error)
 			error = fn(ctx, data);
 	}
-	backend_end(m->backend, txn);
+	if (txn)
+		backend_end(m->backend, txn);
+	mvcc_unlock_shared(m);
 	return error;
 }
 
