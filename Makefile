@@ -3,6 +3,7 @@
 #   make            build/tallyfs and build/tallyctl          make check    packages, build, unit tests, cluster tests
 #   make demo       three nodes, narrated                     make lint     format, layers, banned calls, function length
 #   make asan tsan  the tests under sanitizers                make bench    the figures, and whether they are good enough
+#   make sim        the simulator: SEED=n [TRACE=1] replays, RUNS=n [FROM=s] [JOBS=j] walks seeds
 #   make install    PREFIX=/usr/local DESTDIR=                make deps     the Debian packages that are missing
 
 ifeq ($(origin CC),default)
@@ -31,6 +32,17 @@ TESTLIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
 UNIT      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 CLUSTER   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/cluster/test_*.c))
 BENCH     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
+
+SIM       := $(BUILD)/tests/sim/sim $(BUILD)/tests/sim/test_sim
+SIM_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/sim/sim.c tests/sim/test_sim.c,$(wildcard tests/sim/*.c)) \
+	$(wildcard tests/lib/lincheck*.c))
+# What the simulator puts itself in place of, or looks at, on its way: the system's calls, then the production code's own.
+SIM_WRAP  := malloc calloc realloc reallocarray free strdup strndup clock_gettime read write close poll eventfd getrandom fstat mkdir \
+	$(addprefix pthread_,create join detach setname_np sigmask mutex_init mutex_destroy mutex_lock mutex_trylock mutex_unlock \
+	cond_init cond_destroy cond_wait cond_timedwait cond_signal cond_broadcast \
+	rwlock_init rwlock_destroy rwlock_rdlock rwlock_wrlock rwlock_unlock) \
+	wal_open wal_append wal_reset raft_new raft_restore raft_ready raft_status \
+	mvcc_begin mvcc_end mvcc_put_meta mvcc_put_block mvcc_stage_put
 
 all: $(BUILD)/tallyfs $(BUILD)/tallyctl
 
@@ -61,7 +73,15 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TESTLIB_OBJ) $(BUILD)/libcmd.a $(BUILD)/l
 	@echo "  LD   $@"
 	@$(CC) $(SAN) -o $@ $^ $(LIBS) -lcmocka
 
-tests: all $(UNIT) $(CLUSTER)
+# The production code over the simulated disk, LMDB and network, which come first and so take the place of the real ones.
+$(BUILD)/tests/sim/%: $(BUILD)/tests/sim/%.o $(SIM_OBJ) $(BUILD)/libtally.a
+	@echo "  LD   $@"
+	@$(CC) $(SAN) $(SIM_WRAP:%=-Wl,--wrap=%) -o $@ $^ -pthread -lcmocka
+
+tests: all $(UNIT) $(CLUSTER) $(SIM)
+
+sim: $(BUILD)/tests/sim/sim
+	@$(BUILD)/tests/sim/sim
 
 deps:
 	@CC="$(CC)" tests/deps.sh
@@ -74,7 +94,7 @@ cluster: all $(CLUSTER)
 
 check: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) tests
-	@tests/run.sh $(UNIT) $(CLUSTER)
+	@tests/run.sh $(UNIT) $(BUILD)/tests/sim/test_sim $(CLUSTER)
 
 demo: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all
@@ -107,6 +127,6 @@ install: all
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests deps unit cluster check demo asan tsan lint bench format install clean
+.PHONY: all tests deps unit cluster sim check demo asan tsan lint bench format install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
