@@ -11,9 +11,13 @@
  *   settle               deliver and store until nothing moves
  *   drop FROM TO         the link is cut from now on        heal    all links work again
  *   propose ID WORD      read ID      transfer ID TO      crash ID      restart ID
+ *   join ID              a member that has no configuration starts; the next number
+ *   change ID CONFIG     change the configuration to this one (test_raft_net_members.h says how it is written)
+ *   trim ID INDEX        entries up to there leave the log
+ *   install              the oldest snapshot arrives        lose    it does not, and its sender knows
  *   state                a line a member
  *   # comment */
-#include "tests/unit/test_raft_net.h"
+#include "tests/unit/test_raft_net_members.h"
 
 #include <ctype.h>
 
@@ -71,12 +75,33 @@ static void command_on(struct net *n, const char *verb, uint64_t a, const char *
 		net_crash(n, a);
 	else if (!strcmp(verb, "restart"))
 		net_start(n, a);
+	else if (!strcmp(verb, "change"))
+		fprintf(n->trace, "%s", net_change(n, a, word) ? "  refused\n" : "");
+	else if (!strcmp(verb, "trim"))
+		fprintf(n->trace, "%s", net_trim(n, a, b) ? "" : "  nothing to trim\n");
+	else if (!strcmp(verb, "join"))
+		assert_int_equal(net_join(n), a);
 	else if (!strcmp(verb, "transfer"))
 		fprintf(n->trace, "%s", raft_transfer(net_raft(n, a), b) ? "  refused\n" : "");
 	else
 		fail_msg("unknown command %s", verb);
 	if (!strcmp(verb, "transfer"))
 		net_pump(n, net_at(n, a));
+}
+
+static void end_snapshot(struct net *n, bool arrives)
+{
+	struct net_snapshot *s = n->snapshots;
+	if (!s)
+		fail_msg("there is no snapshot");
+	while (s->next)
+		s = s->next;
+	fprintf(n->trace, "  a snapshot at %llu.%llu from %llu to %llu\n", (unsigned long long)s->term, (unsigned long long)s->index,
+		(unsigned long long)s->from, (unsigned long long)s->to);
+	if (!arrives)
+		net_lose_snapshot(n, s);
+	else if (net_deliver_snapshot(n, s) < 0)
+		fprintf(n->trace, "  not needed\n");
 }
 
 static void deliver(struct net *n, uint64_t count)
@@ -103,6 +128,8 @@ static void run_line(struct net **n, const char *line, FILE *out)
 		net_settle(*n);
 	} else if (!strcmp(verb, "heal")) {
 		memset((*n)->cut, 0, sizeof((*n)->cut));
+	} else if (!strcmp(verb, "install") || !strcmp(verb, "lose")) {
+		end_snapshot(*n, verb[0] == 'i');
 	} else if (!strcmp(verb, "deliver")) {
 		deliver(*n, a);
 	} else {
@@ -188,13 +215,19 @@ GOLDEN(losses)
 GOLDEN(read_index)
 GOLDEN(transfer)
 GOLDEN(single)
+GOLDEN(membership)
+GOLDEN(joint)
+GOLDEN(snapshot)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(election),   cmocka_unit_test(election_contested), cmocka_unit_test(prevote),
-		cmocka_unit_test(failover),   cmocka_unit_test(log_conflict),       cmocka_unit_test(losses),
-		cmocka_unit_test(read_index), cmocka_unit_test(transfer),           cmocka_unit_test(single),
+		cmocka_unit_test(election),     cmocka_unit_test(election_contested),
+		cmocka_unit_test(prevote),      cmocka_unit_test(failover),
+		cmocka_unit_test(log_conflict), cmocka_unit_test(losses),
+		cmocka_unit_test(read_index),   cmocka_unit_test(transfer),
+		cmocka_unit_test(single),       cmocka_unit_test(membership),
+		cmocka_unit_test(joint),        cmocka_unit_test(snapshot),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
