@@ -157,7 +157,8 @@ struct raft_ready {
 	/* Members heard from lately that need a snapshot: what they lack has left the log. Each is listed once, until raft_snapshot_over. */
 	const uint64_t *snapshot;
 	uint32_t snapshot_count;
-	/* The configuration in force, if it is another since the last call; NULL: it is not. It may yet be taken back, with its entry. */
+	/* The configuration in force, if it is another since the last call; NULL: it is not. It may yet be taken back, with its entry. Who is no
+	 * longer in it may still be sent messages, of the removal and in reply: the transport keeps an address for some election timeouts. */
 	const struct raft_members *members;
 };
 
@@ -231,13 +232,16 @@ void raft_trimmed(struct raft *r, uint64_t first);
  * takes effect at once (4.1). More at a time go through a joint configuration (4.3), which whoever leads leaves by itself once it is
  * committed; the change is done when a RAFT_ENTRY_CONFIG with those members and nobody outgoing is committed. It may be lost with its
  * leader, like a proposal. A leader that is no voter in the new configuration leads until that is committed, and then hands over (4.2.2).
+ * Those that are removed are sent the entry that says so, without being counted, until they know that it is committed or two election
+ * timeouts have passed. One that was away then never learns it here: it goes on asking for votes that nobody grants.
  * The errors, in the order in which they are looked for:
  *   -EAGAIN   not the leader, or handing over, or nothing of its term is committed yet (without this rule two changes by leaders that did
  *             not know of each other could have disjoint majorities: Ongaro, raft-dev, 2015)
  *   -EBUSY    a change is under way: not yet committed, or joint
  *   -EINVAL   it breaks a rule of struct raft_members, alone or joined with the present one, leaves no voter, or changes nothing
  *   -ESTALE   a learner that is to become a voter has not caught up: it was not heard from within an election timeout, or lacks more than
- *             RAFT_CAUGHT_UP_ENTRIES. (A voter that was no learner before is taken at its word: until it has the log, nothing may commit.)
+ *             RAFT_CAUGHT_UP_ENTRIES. (A voter that was no learner before is taken at its word. Until it has the log nothing may commit, and
+ *             until it has a configuration it grants no vote: add it as a learner first.)
  *   -ENOBUFS  as raft_propose */
 int raft_change(struct raft *r, const struct raft_members *next);
 /* The configuration in force; never NULL; lives until the next call that changes `r`. */

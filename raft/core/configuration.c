@@ -44,21 +44,38 @@ static struct progress take_progress(struct raft *r, uint64_t id)
 	return kept;
 }
 
+/* Behind the `count` places of members a leader keeps one for each that is leaving; returns how many there are then. */
+static uint32_t keep_departing(struct raft *r, struct progress *next, uint32_t count)
+{
+	for (uint32_t i = 0; i < r->members_count && count < PLACES_MAX; i++) {
+		struct progress *p = &r->members[i];
+		if (!p->inflight || r->role != RAFT_LEADER)
+			continue;
+		next[count] = *p;
+		next[count].voter = next[count].outgoing = false;
+		next[count].departed_ms = p->departing ? p->departed_ms : r->now_ms;
+		next[count++].departing = true;
+		p->inflight = NULL;
+	}
+	return count;
+}
+
 /* One progress for each member, and one for this member though it may be none. */
 static void derive_progress(struct raft *r)
 {
 	const struct raft_members *m = raft_members_now(r);
-	struct progress next[MEMBERS_AND_SELF];
+	struct progress next[PLACES_MAX];
 	uint64_t ids[3 * RAFT_MEMBERS_MAX + 1];
 	uint32_t count = members_ids(m, ids);
 	if (!raft_members_has(m, r->id))
 		ids[count++] = r->id;
 	for (uint32_t i = 0; i < count; i++) {
 		next[i] = take_progress(r, ids[i]);
-		next[i].voter = next[i].outgoing = false;
+		next[i].voter = next[i].outgoing = next[i].departing = false;
 		if (ids[i] == r->id)
 			r->self = i;
 	}
+	count = keep_departing(r, next, count);
 	for (uint32_t i = 0; i < r->members_count; i++)
 		free(r->members[i].inflight);
 	memcpy(r->members, next, count * sizeof(*next));
@@ -71,6 +88,24 @@ static void derive_progress(struct raft *r)
 	if (r->transfer_to && (!heir || !heir->voter))
 		r->transfer_to = 0;
 	r->members_changed = true;
+}
+
+void configuration_dismiss(struct raft *r, bool all)
+{
+	const uint64_t known_by_ms = (uint64_t)DEPARTURE_ELECTIONS_MAX * r->election_ms, index = index_now(r);
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < r->members_count; i++) {
+		const struct progress *p = &r->members[i];
+		bool knows = index <= r->commit && p->commit_sent >= index;
+		if (p->departing && (all || knows || r->now_ms - p->departed_ms >= known_by_ms)) {
+			free(p->inflight);
+			continue;
+		}
+		if (i == r->self)
+			r->self = kept;
+		r->members[kept++] = *p;
+	}
+	r->members_count = kept;
 }
 
 /* --- the stack --- */

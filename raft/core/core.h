@@ -16,8 +16,10 @@
 #include "raft/core/quorum.h"
 #include "raft/raft.h"
 
-/* A member that is not in its own configuration has a place among the others all the same. */
-#define MEMBERS_AND_SELF (RAFT_MEMBERS_MAX + 1)
+/* A member that is not in its own configuration has a place among the others all the same, and so have those that are just leaving. */
+#define PLACES_MAX (2 * RAFT_MEMBERS_MAX + 1)
+/* How long a leader tries to bring a member the word that it was removed. */
+#define DEPARTURE_ELECTIONS_MAX 2
 /* Rounds of heartbeats, or questions to the leader, that may be on their way at a time; later reads wait and share the next one. */
 #define READ_ROUNDS_MAX 8
 
@@ -32,6 +34,9 @@ struct progress {
 	uint64_t id;
 	bool voter;    /* of the configuration in force */
 	bool outgoing; /* a voter of the one that a joint configuration leaves */
+	/* No member any more: a leader sends it the entry that says so, for a while. It is not counted, and heard only on what it has stored. */
+	bool departing;
+	uint64_t departed_ms;
 	enum quorum_vote vote;
 	enum progress_state state;
 	uint64_t match;       /* durable there up to this index */
@@ -62,7 +67,7 @@ struct read_round {
 	struct {
 		uint64_t id;
 		uint64_t ticket; /* the highest of this member that the round serves */
-	} askers[MEMBERS_AND_SELF];
+	} askers[PLACES_MAX];
 	uint32_t askers_count;
 };
 
@@ -92,7 +97,7 @@ struct raft {
 	uint64_t id;
 	uint32_t self; /* this member's place in `members` */
 	uint32_t members_count;
-	struct progress members[MEMBERS_AND_SELF];
+	struct progress members[PLACES_MAX];
 	/* By rising index. The last is in force; the first is committed, and those above may be taken back with their entries. */
 	struct configuration *configurations;
 	size_t configurations_count;
@@ -253,6 +258,8 @@ bool configuration_eligible(const struct raft *r);
 void configuration_append(struct raft *r, const struct raft_members *m);
 /* The leader: begins to leave a joint configuration that is committed. */
 void configuration_leave_joint(struct raft *r);
+/* The leader: those that were removed and know it, or cannot be reached, are forgotten; with `all` every one of them. */
+void configuration_dismiss(struct raft *r, bool all);
 /* The leader has committed a configuration in which it has no vote. */
 bool configuration_left_out(const struct raft *r);
 /* The largest v that a majority has reached, of `values` by place in `members`; while it is joint, both majorities. */

@@ -192,9 +192,16 @@ static bool heard_from_strangers(const struct raft *r, const struct raft_message
 	}
 }
 
-void raft_step(struct raft *r, const struct raft_message *m)
+/* A member that leaves is one only to the leader that sees it off, and cannot make that step down. */
+static struct progress *sender(struct raft *r, const struct raft_message *m)
 {
 	struct progress *p = core_member(r, m->from);
+	return p && p->departing && (r->role != RAFT_LEADER || m->term > r->term) ? NULL : p;
+}
+
+void raft_step(struct raft *r, const struct raft_message *m)
+{
+	struct progress *p = sender(r, m);
 	if (m->from == 0 || m->from == r->id || m->to != r->id || m->term == 0 || (!p && !heard_from_strangers(r, m)) || !meet_term(r, m))
 		return;
 	switch ((enum raft_message_type)m->type) {
@@ -272,7 +279,7 @@ void raft_status(const struct raft *r, struct raft_status *out)
 	bool leads = r->role == RAFT_LEADER;
 	for (uint32_t i = 0; i < r->members_count; i++) {
 		const struct progress *p = &r->members[i];
-		if (i == r->self && !raft_members_has(raft_members_now(r), r->id))
+		if (!raft_members_has(raft_members_now(r), p->id))
 			continue;
 		out->members[out->members_count++] = (struct raft_progress){
 			.id = p->id,

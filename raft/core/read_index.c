@@ -112,7 +112,7 @@ static void end_round(struct raft *r, const struct read_round *round)
 
 void core_read_confirm(struct raft *r)
 {
-	uint64_t acked[MEMBERS_AND_SELF];
+	uint64_t acked[PLACES_MAX];
 	for (uint32_t i = 0; i < r->members_count; i++)
 		acked[i] = i == r->self ? r->round : r->members[i].round_acked;
 	uint64_t confirmed = configuration_reached(r, acked);

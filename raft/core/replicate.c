@@ -25,6 +25,7 @@ void core_probe(struct progress *p, uint64_t next)
 
 void core_lead(struct raft *r)
 {
+	configuration_dismiss(r, true);
 	for (uint32_t i = 0; i < r->members_count; i++) {
 		struct progress *p = &r->members[i];
 		core_probe(p, r->log.last + 1);
@@ -50,7 +51,7 @@ uint64_t core_everywhere(const struct raft *r)
 {
 	uint64_t index = least(r->stored, r->commit);
 	for (uint32_t i = 0; i < r->members_count; i++)
-		if (i != r->self)
+		if (i != r->self && !r->members[i].departing)
 			index = least(index, r->members[i].match);
 	return index > r->everywhere ? index : r->everywhere;
 }
@@ -58,7 +59,7 @@ uint64_t core_everywhere(const struct raft *r)
 /* Whether a majority was last in touch, this member included if it votes, so long ago that it may have elected another (check-quorum, 6.2). */
 static bool quorum_silent(const struct raft *r)
 {
-	uint64_t heard[MEMBERS_AND_SELF];
+	uint64_t heard[PLACES_MAX];
 	for (uint32_t i = 0; i < r->members_count; i++)
 		heard[i] = i == r->self ? r->now_ms : r->members[i].heard_ms;
 	return r->now_ms - configuration_reached(r, heard) >= r->election_ms;
@@ -93,7 +94,7 @@ void core_leader_tick(struct raft *r, uint64_t slept_ms)
 
 bool core_advance_commit(struct raft *r)
 {
-	uint64_t stored[MEMBERS_AND_SELF];
+	uint64_t stored[PLACES_MAX];
 	for (uint32_t i = 0; i < r->members_count; i++)
 		stored[i] = i == r->self ? r->stored : r->members[i].match;
 	uint64_t index = configuration_reached(r, stored);
@@ -175,8 +176,8 @@ static void send_pipelined(struct raft *r, struct progress *p)
 
 static void replicate_to(struct raft *r, struct progress *p)
 {
-	if (p->state == PROGRESS_SNAPSHOT)
-		return;
+	if (p->state == PROGRESS_SNAPSHOT || (p->departing && p->next < log_view_window_first(&r->log)))
+		return; /* nobody goes to the disk for one that leaves */
 	if (p->next < r->log.first) {
 		core_need_snapshot(r, p);
 		return;
@@ -224,6 +225,7 @@ void core_leader_flush(struct raft *r)
 		else if (least(r->commit, p->match) > p->commit_sent)
 			send_heartbeat(r, p, 0, r->everywhere);
 	}
+	configuration_dismiss(r, false);
 	if (configuration_left_out(r))
 		core_retire(r);
 }

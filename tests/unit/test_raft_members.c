@@ -623,8 +623,11 @@ static void a_removed_member_does_not_disturb(void **unused)
 	struct net *n = net_new(3, 1);
 	net_elect(n, 1);
 	uint64_t term = net_status(n, 1).term;
+	net_isolate(n, 3, true);
 	net_changed(n, "12");
-	assert_string_equal(net_config(n, 3), "123"); /* nobody told it */
+	net_run(n, 2000);
+	net_heal(n);
+	assert_string_equal(net_config(n, 3), "123"); /* it was away, and nobody tells it any more */
 	net_run(n, 10000);
 	assert_int_equal(net_leader(n), 1);
 	assert_int_equal(net_status(n, 1).term, term);
@@ -666,6 +669,63 @@ static void a_removed_member_that_knows_it_stays_quiet(void **unused)
 	net_run(n, 5000);
 	assert_int_equal(net_status(n, 1).role, RAFT_FOLLOWER);
 	assert_int_equal(net_status(n, 1).term, term);
+	net_free(n);
+}
+
+static void a_removed_member_is_told(void **unused)
+{
+	(void)unused;
+	struct net *n = net_new(3, 1);
+	net_elect(n, 1);
+	uint64_t appends = n->appends;
+	net_changed(n, "12");
+	assert_string_equal(net_config(n, 3), "12");
+	assert_true(net_status(n, 3).learner);
+	assert_int_equal(net_at(n, 3)->applied, net_status(n, 3).log_last); /* it knows that it is committed, too */
+	assert_int_equal(n->appends, appends + 2);
+	/* And that was the last that it was told. */
+	net_propose(n, 1, "x");
+	net_run(n, 3000);
+	assert_int_equal(net_status(n, 3).log_last + 1, net_status(n, 1).log_last);
+	assert_int_equal(net_status(n, 3).leader, 0);
+	assert_int_equal(net_status(n, 3).role, RAFT_FOLLOWER);
+	net_free(n);
+}
+
+static void a_member_that_is_told_of_its_removal_does_not_count(void **unused)
+{
+	(void)unused;
+	struct net *n = net_new(3, 1);
+	uint64_t term = net_lead_alone(n);
+	net_acknowledge(n, 2, term, 1);
+	net_acknowledge(n, 3, term, 1);
+	assert_int_equal(net_change(n, 1, "12"), 0);
+	net_store(n, 1);
+	assert_int_equal(net_sent(n, 3, RAFT_APPEND).log_index, 1);
+	net_acknowledge(n, 3, term, 2);
+	assert_int_equal(net_status(n, 1).commit, 1);
+	net_step(n, (struct raft_message){.type = RAFT_APPEND_REPLY, .from = 3, .to = 1, .term = term + 1, .reject = true, .log_index = 1});
+	assert_int_equal(net_status(n, 1).term, term); /* nor can it disturb */
+	net_acknowledge(n, 2, term, 2);
+	assert_int_equal(net_status(n, 1).commit, 2);
+	assert_int_equal(net_sent(n, 3, RAFT_HEARTBEAT).commit, 2);
+	net_free(n);
+}
+
+static void a_removed_member_that_is_away_is_given_up(void **unused)
+{
+	(void)unused;
+	struct net *n = net_new(3, 1);
+	net_elect(n, 1);
+	net_isolate(n, 3, true);
+	net_changed(n, "12");
+	net_run(n, 1100);
+	net_heal(n);
+	net_clear(n);
+	n->now_ms += 50;
+	net_tick_one(n, 1);
+	assert_int_equal(net_sent(n, 2, RAFT_HEARTBEAT).type, RAFT_HEARTBEAT);
+	assert_int_equal(net_sent(n, 3, RAFT_HEARTBEAT).type, 0);
 	net_free(n);
 }
 
@@ -772,6 +832,9 @@ int main(void)
 		cmocka_unit_test(a_removed_member_does_not_disturb),
 		cmocka_unit_test(answers_of_a_removed_member_mean_nothing),
 		cmocka_unit_test(a_removed_member_that_knows_it_stays_quiet),
+		cmocka_unit_test(a_removed_member_is_told),
+		cmocka_unit_test(a_member_that_is_told_of_its_removal_does_not_count),
+		cmocka_unit_test(a_removed_member_that_is_away_is_given_up),
 		cmocka_unit_test(a_removed_member_that_comes_back_is_taken_in_again),
 		cmocka_unit_test(reads_that_a_round_serves_are_answered_though_the_membership_changed_meanwhile),
 		cmocka_unit_test(the_status_tells_voters_from_learners),
