@@ -47,9 +47,21 @@ int ctl_del(struct ctl *ctl);
 int ctl_history(struct ctl *ctl);
 int ctl_endpoint(struct ctl *ctl);
 int ctl_txn(struct ctl *ctl);
+int ctl_watch(struct ctl *ctl);
 
 /* Asks; the answer is in *call, for client_call_done in any case. CTL_DONE, or the reason is said on stderr. */
 int ctl_ask(struct ctl *ctl, struct client_call *call, const struct request *r);
+/* Says on stderr why a call was not answered, or was refused, and what exit status that is. */
+int ctl_say_refused(struct ctl *ctl, const struct client_call *call);
+
+/* From now on SIGINT, SIGTERM and SIGHUP only make ctl_interrupted true: the signal's number. */
+void ctl_catch_interrupts(void);
+int ctl_interrupted(void);
+/* client_call; or -EINTR once interrupted, and the call may or may not have been carried out. */
+int ctl_ask_interruptible(struct ctl *ctl, struct client_call *call, const struct request *r);
+/* At most so long, not at all once interrupted. */
+void ctl_pause(int ms);
+
 /* Would a mount take a part of the key for a revision or control path? The file could then not be reached there. */
 bool ctl_key_reserved(struct span key);
 /* All of stdin; -EFBIG if it is more than `bytes_max`. */

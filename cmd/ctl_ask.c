@@ -21,21 +21,24 @@ void ctl_say(const char *format, ...)
 	fprintf(stderr, "tallyctl: %s\n", text);
 }
 
-int ctl_ask(struct ctl *ctl, struct client_call *call, const struct request *r)
+int ctl_say_refused(struct ctl *ctl, const struct client_call *call)
 {
-	int rc = client_call(ctl->client, call, r);
-
-	if (rc == -EACCES) {
+	if (call->error == -EACCES) {
 		ctl_say("%s", call->why);
 		return CTL_REFUSED;
 	}
-	if (rc) {
+	if (call->error) {
 		ctl_say("no answer within %.3g s: %s%s", (double)ctl->options->timeout_ns / 1e9, call->why,
 			call->may_have_applied && !strstr(call->why, "may have been") ? "; the write may have been applied" : "");
 		return CTL_NO_ANSWER;
 	}
-	if (call->response.error == 0)
-		return CTL_DONE;
 	ctl_say("%.*s", (int)call->response.text.size, call->response.text.data ? (const char *)call->response.text.data : "");
 	return call->response.error == -ETIMEDOUT || call->response.error == -ESHUTDOWN ? CTL_NO_ANSWER : CTL_REFUSED;
+}
+
+int ctl_ask(struct ctl *ctl, struct client_call *call, const struct request *r)
+{
+	int rc = client_call(ctl->client, call, r);
+
+	return rc == 0 && call->response.error == 0 ? CTL_DONE : ctl_say_refused(ctl, call);
 }

@@ -24,10 +24,11 @@ static const struct command_entry commands[] = {
 	{"del", "KEY [--prefix]", 1, 1, GIVEN_PREFIX, ctl_del},
 	{"history", "KEY", 1, 1, 0, ctl_history},
 	{"txn", "(on stdin: compare, then, else: one operation a line, a blank line between the three parts)", 0, 0, 0, ctl_txn},
+	{"watch", "KEY [--prefix] [--rev N]", 1, 1, GIVEN_PREFIX | GIVEN_REV, ctl_watch},
 	{"endpoint", "status | health", 1, 1, 0, ctl_endpoint},
 };
 
-static const char *const later[] = {"watch", "compact", "lease", "lock", "elect", "member", "move-leader", "snapshot", "check"};
+static const char *const later[] = {"compact", "lease", "lock", "elect", "member", "move-leader", "snapshot", "check"};
 
 static void usage(FILE *to)
 {

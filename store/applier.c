@@ -68,6 +68,7 @@ static void *applier_run(void *arg)
 		a->reads = false;
 		pthread_mutex_unlock(&a->mutex);
 		apply_all(a, &full);
+		a->events.applied(a->events.ctx);
 		pending_finish(pending_take_reads(a->pending, mvcc_applied(a->mvcc)));
 		batch = full;
 		writer_clear(&batch);

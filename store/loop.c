@@ -47,9 +47,15 @@ static void on_apply_stopped(void *ctx, int error)
 	loop_wake(s);
 }
 
+static void on_applied(void *ctx)
+{
+	struct store *s = ctx;
+	watch_hub_applied(s->watch);
+}
+
 struct applier_events loop_applier_events(struct store *s)
 {
-	return (struct applier_events){.ctx = s, .stopped = on_apply_stopped};
+	return (struct applier_events){.ctx = s, .stopped = on_apply_stopped, .applied = on_applied};
 }
 
 static void on_fetched(void *ctx, uint64_t to, const struct raft_entry *entries, uint32_t count)

@@ -9,6 +9,7 @@
 #include "store/apply.h"
 #include "store/identity.h"
 #include "store/replica.h"
+#include "store/watch.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -21,6 +22,8 @@ struct applier_events {
 	void *ctx;
 	/* On the apply thread, once: this node's disk failed, nothing is applied any more. */
 	void (*stopped)(void *ctx, int error);
+	/* On the apply thread, after a batch. */
+	void (*applied)(void *ctx);
 };
 
 /* `self` and `epoch` tell which commands are this node's own. Nothing here owns what it is given. */
@@ -54,6 +57,7 @@ struct store {
 	struct wal *wal;
 	struct wal_writer *writer;
 	struct mvcc *mvcc;
+	struct watch_hub *watch;
 	struct apply *apply;
 	struct pending *pending;
 	struct raft *raft;

@@ -58,6 +58,7 @@ static int open_mvcc(struct store *s, char *why, size_t why_size)
 			 (unsigned long long)wal_last(s->wal));
 		return -EBADMSG;
 	}
+	s->watch = watch_hub_new(s->mvcc);
 	return apply_open(s->mvcc, &s->apply);
 }
 
@@ -147,6 +148,7 @@ static void teardown(struct store *s)
 		raft_free(s->raft);
 	if (s->apply)
 		apply_close(s->apply);
+	watch_hub_free(s->watch);
 	if (s->mvcc)
 		mvcc_close(s->mvcc);
 	wal_close(s->wal);
@@ -268,6 +270,11 @@ void store_cancel(struct store *s, struct store_op *op)
 struct mvcc *store_mvcc(struct store *s)
 {
 	return s->mvcc;
+}
+
+struct watch_hub *store_watch(struct store *s)
+{
+	return s->watch;
 }
 
 const struct store_config *store_settings(const struct store *s)

@@ -37,6 +37,7 @@ struct store_config {
 };
 
 struct store;
+struct watch_hub;
 
 /* Locks DATA, opens the log and the store, recovers, starts the threads. Does not wait for a leader. On failure a negative errno and one line
  * in `why`: what is wrong, where, what to do. Call after the process's last fork. */
@@ -75,6 +76,8 @@ void store_cancel(struct store *s, struct store_op *op);
 
 /* The reads of mvcc.h on this node's store: mvcc_get(store_mvcc(s), ...). */
 struct mvcc *store_mvcc(struct store *s);
+/* What changes on this node's store, as it is applied (watch.h). */
+struct watch_hub *store_watch(struct store *s);
 const struct store_config *store_settings(const struct store *s); /* as in force; strings owned by the store */
 /* -ENOSPC if this node's live data would pass quota= with `bytes` more. */
 int store_admit(struct store *s, uint64_t bytes);

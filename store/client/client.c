@@ -478,6 +478,19 @@ int client_call(struct client *c, struct client_call *call, const struct request
 	return call->error;
 }
 
+void client_cancel(struct client *c, struct client_call *call)
+{
+	struct client_call *kept = c->finished;
+
+	assert(!call->finished);
+	if (call->state != CALL_WAITING)
+		balance_finished(&c->balance, call->on);
+	drop_channel(c, call);
+	c->finished = NULL;
+	call_finish(c, call, -EINTR);
+	c->finished = kept;
+}
+
 void client_call_done(struct client_call *call)
 {
 	response_done(&call->response);

@@ -66,6 +66,8 @@ int client_submit(struct client *c, struct client_call *call, const struct reque
 unsigned client_run(struct client *c, int64_t timeout_ns);
 /* Both, for one call; returns call->error. */
 int client_call(struct client *c, struct client_call *call, const struct request *r);
+/* Gives a call up that is out: it is not done, `done` is not called; a write may have been applied, or still be. */
+void client_cancel(struct client *c, struct client_call *call);
 /* Ends the result of a finished call. The call may then be submitted again. */
 void client_call_done(struct client_call *call);
 

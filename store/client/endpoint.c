@@ -7,6 +7,7 @@
 #include "store/client/gate.h"
 #include "store/client/handler.h"
 #include "store/client/listener.h"
+#include "store/client/watchers.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -35,6 +36,7 @@ struct waiting {
 	void *message;             /* what the request's spans lie in */
 	struct span body;          /* the request in it */
 	struct hook_call call;
+	struct watcher watcher; /* of a WATCH */
 	bool completed;
 	struct waiting *next_completed;
 	struct waiting *prev;
@@ -56,7 +58,8 @@ struct endpoint {
 	struct writer head;
 	struct gate *gate; /* before what comes over TCP */
 	struct writer sealed;
-	struct waiting *waiting; /* all of them; the thread's own, but cancelled under the lock */
+	struct watchers watchers;
+	struct waiting *waiting; /* all of them, but those that watch; the thread's own, but cancelled under the lock */
 	pthread_mutex_t lock;    /* guards what follows, and `completed` above */
 	struct waiting *first_completed;
 	struct waiting **last_completed;
@@ -143,6 +146,39 @@ static void waiting_remove(struct endpoint *e, struct waiting *w)
 	free(w);
 }
 
+/* True if the request waits for something to happen; else the answer is made. */
+static bool watch(struct endpoint *e, struct waiting *asked)
+{
+	struct watchers *ws = &e->watchers;
+	struct watcher w;
+	int64_t now_ns = asked->call.began_ns;
+
+	if (!watcher_begin(ws, &w, &asked->request, now_ns, &e->answer))
+		return false;
+	if (watcher_answer(ws, &w, now_ns, &e->answer)) {
+		watcher_end(ws, &w);
+		return false;
+	}
+	struct waiting *waits = malloc(sizeof(*waits));
+	if (!waits)
+		abort();
+	*waits = *asked;
+	waits->watcher = w;
+	watcher_wait(ws, &waits->watcher);
+	return true;
+}
+
+static void watch_answered(void *ctx, struct watcher *w)
+{
+	struct endpoint *e = ctx;
+	struct waiting *waits = (struct waiting *)((char *)w - offsetof(struct waiting, watcher));
+
+	reply(e, waits);
+	watcher_end(&e->watchers, w);
+	listener_message_free(waits->message);
+	free(waits);
+}
+
 /* Gives the request to the store. False: it was refused, with the answer made. */
 static bool submit(struct endpoint *e, struct waiting *asked)
 {
@@ -176,6 +212,9 @@ static bool handle(struct endpoint *e, struct waiting *asked, bool stopping)
 		answer_refuse(&e->answer, malformed, "malformed request, or one of another version of tallyfs");
 	else if (handler_needs_barrier(&asked->request) || request_writes(asked->request.type)) {
 		if (submit(e, asked))
+			return true;
+	} else if (asked->request.type == REQUEST_WATCH) {
+		if (watch(e, asked))
 			return true;
 	} else {
 		handler_read(e->store, &asked->request, &e->answer);
@@ -256,6 +295,15 @@ static bool is_stopping(struct endpoint *e)
 	return stopping;
 }
 
+static int poll_ms(const struct endpoint *e)
+{
+	int64_t left_ns = watchers_deadline_ns(&e->watchers) - clock_mono_ns();
+
+	if (left_ns <= 0)
+		return 0;
+	return left_ns < POLL_MS * INT64_C(1000000) ? (int)(left_ns / 1000000) + 1 : POLL_MS;
+}
+
 static void *endpoint_run(void *ctx)
 {
 	struct endpoint *e = ctx;
@@ -265,11 +313,12 @@ static void *endpoint_run(void *ctx)
 		struct pollfd fds[1 + LISTENERS_MAX] = {{.fd = e->wake_fd, .events = POLLIN}};
 		for (unsigned i = 0; i < e->listeners_count; i++)
 			fds[1 + i] = (struct pollfd){.fd = e->listeners[i].receive_fd, .events = POLLIN};
-		if (poll(fds, 1 + e->listeners_count, POLL_MS) < 0)
+		if (poll(fds, 1 + e->listeners_count, poll_ms(e)) < 0)
 			continue;
 		if (!stopping && is_stopping(e)) {
 			stopping = true;
 			cancel_all(e);
+			watchers_stop(&e->watchers, &e->answer, watch_answered, e);
 		}
 		if (fds[0].revents)
 			answer_completed(e);
@@ -277,6 +326,7 @@ static void *endpoint_run(void *ctx)
 			if (fds[1 + i].revents)
 				receive(e, &e->listeners[i], stopping);
 		}
+		watchers_serve(&e->watchers, clock_mono_ns(), &e->answer, watch_answered, e);
 	}
 	return NULL;
 }
@@ -329,6 +379,7 @@ static int bind_tcp(struct endpoint *e, const char *address, char *why, size_t w
 
 static void endpoint_free(struct endpoint *e)
 {
+	watchers_close(&e->watchers);
 	for (unsigned i = 0; i < e->listeners_count; i++)
 		listener_close(&e->listeners[i]);
 	if (e->socket_path[0])
@@ -358,7 +409,9 @@ static struct endpoint *endpoint_new(struct store *s)
 	e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	e->last_completed = &e->first_completed;
 	pthread_mutex_init(&e->lock, NULL);
-	e->limit = (struct hook_limit){.in_flight_max = ENDPOINT_IN_FLIGHT_MAX, .bytes_max = ENDPOINT_IN_FLIGHT_BYTES_MAX};
+	watchers_open(&e->watchers, store_watch(s), e->wake_fd);
+	e->limit = (struct hook_limit){
+		.in_flight_max = ENDPOINT_IN_FLIGHT_MAX, .bytes_max = ENDPOINT_IN_FLIGHT_BYTES_MAX, .watches_max = ENDPOINT_WATCHES_MAX};
 	/* Count and trace go around limit, so that they see what it refuses. */
 	hooks_add(&e->hooks, hook_count(&e->counters));
 	hooks_add(&e->hooks, hook_trace());

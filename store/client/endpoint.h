@@ -14,6 +14,7 @@
 #include "store/store.h"
 
 #define ENDPOINT_IN_FLIGHT_MAX 1024u
+#define ENDPOINT_WATCHES_MAX 4096u /* not counted among those above: they only wait */
 #define ENDPOINT_IN_FLIGHT_BYTES_MAX (256u << 20)
 
 struct endpoint;

@@ -35,6 +35,12 @@ static int limit_before(void *ctx, struct hook_call *call)
 {
 	struct hook_limit *l = ctx;
 
+	if (call->type == REQUEST_WATCH) {
+		if (l->watches >= l->watches_max)
+			return -EBUSY;
+		l->watches++;
+		return 0;
+	}
 	if (l->in_flight >= l->in_flight_max)
 		return -EBUSY;
 	/* One request may always pass, however large: what is too large in itself is the handler's to say. */
@@ -49,6 +55,11 @@ static void limit_after(void *ctx, const struct hook_call *call)
 {
 	struct hook_limit *l = ctx;
 
+	if (call->type == REQUEST_WATCH) {
+		assert(l->watches > 0);
+		l->watches--;
+		return;
+	}
 	assert(l->in_flight > 0 && l->bytes >= call->request_bytes);
 	l->in_flight--;
 	l->bytes -= call->request_bytes;

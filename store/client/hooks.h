@@ -42,6 +42,8 @@ void hooks_after(const struct hooks *h, struct hook_call *call);
 struct hook_limit {
 	unsigned in_flight_max;
 	size_t bytes_max;
+	unsigned watches_max; /* WATCH, which only waits, is not counted among the others */
+	unsigned watches;
 	unsigned in_flight;
 	size_t bytes;
 };

@@ -48,6 +48,7 @@ const char *request_type_name(uint8_t type)
 		[0] = "malformed",           [REQUEST_GET] = "get",         [REQUEST_PUT] = "put",
 		[REQUEST_DELETE] = "delete", [REQUEST_HISTORY] = "history", [REQUEST_STATUS] = "status",
 		[REQUEST_HEALTH] = "health", [REQUEST_LOAD] = "load",       [REQUEST_TXN] = "txn",
+		[REQUEST_WATCH] = "watch",
 	};
 	return type < REQUEST_TYPES && names[type] ? names[type] : names[0];
 }
@@ -134,7 +135,7 @@ static void kv_decode(struct reader *in, struct kv *kv)
 	kv->version = reader_u32(in);
 	kv->mode = reader_u32(in);
 	kv->flags = reader_u8(in);
-	if (kv->flags & ~KV_DELETED)
+	if (kv->flags & ~(KV_DELETED | KV_RENAMED))
 		reader_fail(in);
 	kv->size = reader_u64(in);
 	kv->mtime_ns = (int64_t)reader_u64(in);

@@ -33,7 +33,12 @@ enum request_type {
 	REQUEST_LOAD = 7,    /* value: pairs of (key, value), each a length-prefixed string: many puts in one revision */
 	/* value: a transaction, txn.h. count: 1 if all comparisons held. A kv for each operation of the branch that was taken, all without a key: of a
 	 * put nothing more; of a delete, size: how many keys; of a get what GET gives, or KV_DELETED. */
-	REQUEST_TXN = 8
+	REQUEST_TXN = 8,
+	/* key, REQUEST_PREFIX: a kv for each change from revision `rev` on (0: from now on), with its mod_revision: KV_DELETED, or KV_RENAMED with the new
+	 * key as value. Answered once there is one, or after `limit` ms. The response's revision, and count, are where to go on: `rev`, and as a u32 the
+	 * `value` of the next request, which is left out when 0: it is not 0 only within a revision too large for one answer. -ENODATA: what `rev` asks
+	 * for has been compacted; revision is then the first that has not. Waits for nothing else, with a quorum or without. */
+	REQUEST_WATCH = 14
 };
 #define REQUEST_TYPES 23 /* 0 stands for what could not be decoded; numbers without a name are not known yet */
 
@@ -54,7 +59,7 @@ struct request {
 	struct span value;
 };
 
-enum kv_flag { KV_DELETED = 1 };
+enum kv_flag { KV_DELETED = 1, KV_RENAMED = 2 };
 
 struct kv {
 	struct span key;

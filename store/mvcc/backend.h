@@ -70,6 +70,9 @@ int backend_find_block(struct backend *b, MDB_txn *txn, const struct block_id *i
 int backend_find_meta(struct backend *b, MDB_txn *txn, struct span name, struct span *out);
 int backend_find_stage(struct backend *b, MDB_txn *txn, const struct stage_id *id, uint32_t chunk, struct span *out);
 int backend_each_record(struct backend *b, int (*fn)(void *ctx, struct rev rev, struct span bytes), void *ctx);
+/* From `from` on; fn returns true to stop. */
+int backend_scan_records(struct backend *b, MDB_txn *txn, struct rev from, bool (*fn)(void *ctx, struct rev rev, struct span bytes),
+			 void *ctx);
 int backend_each_meta(struct backend *b, MDB_txn *txn, int (*fn)(void *ctx, struct span name, struct span value), void *ctx);
 int backend_each_stage(struct backend *b, void (*fn)(void *ctx, const struct stage_id *id, uint32_t chunk), void *ctx);
 

@@ -183,6 +183,31 @@ int backend_each_record(struct backend *b, int (*fn)(void *ctx, struct rev rev, 
 	return error;
 }
 
+int backend_scan_records(struct backend *b, MDB_txn *txn, struct rev from, bool (*fn)(void *ctx, struct rev rev, struct span bytes),
+			 void *ctx)
+{
+	uint8_t start[RECORD_KEY_BYTES];
+	MDB_cursor *cursor;
+	MDB_val k = {sizeof start, start};
+	MDB_val v;
+	backend_record_key(start, from);
+	int rc = mdb_cursor_open(txn, b->records, &cursor);
+	if (rc)
+		return backend_errno(rc);
+	int error = 0;
+	bool stop = false;
+	for (rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); rc == 0 && !error && !stop;
+	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+		const uint8_t *key = k.mv_data;
+		struct span bytes;
+		error = k.mv_size == RECORD_KEY_BYTES ? check_record((struct span){v.mv_data, v.mv_size}, &bytes) : -EIO;
+		if (!error)
+			stop = fn(ctx, (struct rev){backend_key_u64(key), backend_key_u32(key + 8)}, bytes);
+	}
+	mdb_cursor_close(cursor);
+	return error || stop || rc == MDB_NOTFOUND ? error : backend_errno(rc);
+}
+
 struct meta_walk {
 	int (*fn)(void *ctx, struct span name, struct span value);
 	void *ctx;

@@ -169,6 +169,24 @@ struct mvcc_version {
 	bool tombstone;
 };
 int mvcc_history(struct mvcc *m, struct span key, struct mvcc_version **out, size_t *count);
+/* What a revision did to a key. */
+enum mvcc_event_type {
+	MVCC_EVENT_PUT = 1, /* made or changed, in any way; an exchange is two of them */
+	MVCC_EVENT_DELETE = 2,
+	MVCC_EVENT_RENAME = 3 /* from key to `to`; of a directory: each key below it, too */
+};
+struct mvcc_event {
+	uint8_t type; /* enum mvcc_event_type */
+	struct rev rev;
+	struct span key;
+	struct span to;
+};
+/* The changes from *from on, in order, touches and the root left out: calls fn for each, its spans alive for the call, without a lock. *from is then where to
+ * go on. A batch is the changes of whole revisions, of at most `records_max` records; only a revision with more than that comes in several, and from->sub
+ * is not 0 in between. *from as it was: there is nothing yet. -ENODATA: compaction has removed what comes at *from (whenever from->main is not above the
+ * compact revision), and no batch was begun. Cheap for what is still in the buffer; else one scan of LMDB. */
+int mvcc_events(struct mvcc *m, struct rev *from, uint32_t records_max, void (*fn)(void *ctx, const struct mvcc_event *e), void *ctx);
+
 /* Does any key live below this directory? */
 bool mvcc_has_children(struct mvcc *m, struct span dir);
 

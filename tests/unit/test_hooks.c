@@ -93,6 +93,29 @@ static void limit_refuses_one_request_too_many_until_another_ends(void **state)
 	assert_int_equal(hooks_before(&hooks, &calls[2]), 0);
 }
 
+static void watches_have_a_limit_of_their_own(void **state)
+{
+	(void)state;
+	struct hooks hooks = {.count = 0};
+	struct hook_limit limit = {.in_flight_max = 1, .bytes_max = 100, .watches_max = 2};
+	struct hook_call watches[3] = {{.type = REQUEST_WATCH}, {.type = REQUEST_WATCH}, {.type = REQUEST_WATCH}};
+	struct hook_call get = {.type = REQUEST_GET};
+
+	hooks_add(&hooks, hook_limit(&limit));
+	assert_int_equal(hooks_before(&hooks, &watches[0]), 0);
+	assert_int_equal(hooks_before(&hooks, &watches[1]), 0);
+	assert_int_equal(hooks_before(&hooks, &watches[2]), -EBUSY);
+	hooks_after(&hooks, &watches[2]);
+	assert_int_equal(hooks_before(&hooks, &get), 0);
+	hooks_after(&hooks, &watches[0]);
+	assert_int_equal(hooks_before(&hooks, &watches[2]), 0);
+	hooks_after(&hooks, &get);
+	hooks_after(&hooks, &watches[1]);
+	hooks_after(&hooks, &watches[2]);
+	assert_int_equal(limit.watches, 0);
+	assert_int_equal(limit.in_flight, 0);
+}
+
 static void limit_bounds_the_bytes_but_lets_one_large_request_through(void **state)
 {
 	(void)state;
@@ -159,6 +182,7 @@ int main(void)
 		cmocka_unit_test(hooks_run_in_order_before_and_in_reverse_after),
 		cmocka_unit_test(a_refusal_ends_the_chain_and_only_those_passed_hear_the_end),
 		cmocka_unit_test(limit_refuses_one_request_too_many_until_another_ends),
+		cmocka_unit_test(watches_have_a_limit_of_their_own),
 		cmocka_unit_test(limit_bounds_the_bytes_but_lets_one_large_request_through),
 		cmocka_unit_test(count_adds_up_requests_errors_bytes_and_latency_by_type),
 		cmocka_unit_test(what_limit_refuses_is_counted_when_count_is_around_it),
