@@ -22,7 +22,7 @@ static int (*const commands[])(struct plan *p, const struct command *c) = {
 	[COMMAND_SETXATTR] = apply_setxattr, [COMMAND_REMOVEXATTR] = apply_removexattr,
 	[COMMAND_PUT] = apply_put,           [COMMAND_DELETE] = apply_delete,
 	[COMMAND_LOAD] = apply_load,         [COMMAND_RESERVE] = apply_reserve,
-	[COMMAND_TXN] = apply_txn,
+	[COMMAND_COMPACT] = apply_compact,   [COMMAND_TXN] = apply_txn,
 };
 
 int apply_open(struct mvcc *m, struct apply **out)
@@ -142,6 +142,7 @@ static void fill(const struct step *s, struct apply_outcome *out)
 		out->result.attr = p->target->record;
 		out->result.attr.key = out->result.attr.xattrs = out->result.attr.data = (struct span){NULL, 0};
 		out->result.attr.memory = NULL;
+		out->result.attr.hold = NULL;
 	}
 }
 

@@ -21,6 +21,7 @@ int apply_delete(struct plan *p, const struct command *c);
 int apply_load(struct plan *p, const struct command *c);
 int apply_reserve(struct plan *p, const struct command *c);
 int apply_txn(struct plan *p, const struct command *c);
+int apply_compact(struct plan *p, const struct command *c);
 
 /* Is c->key free for a new thing: nothing there (-EEXIST), in a directory (-ENOENT, -ENOTDIR), and not reserved by another (-EEXIST)? Gives its
  * place and that of its directory. */

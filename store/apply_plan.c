@@ -109,6 +109,7 @@ void plan_reset(struct plan *p)
 	p->first_put = p->last_put = NULL;
 	p->target = NULL;
 	p->done = 0;
+	p->floor = 0;
 }
 
 void plan_free(struct plan *p)
@@ -385,4 +386,6 @@ void plan_commit(struct plan *p)
 	commit_moves(p);
 	commit_all(p, CHANGE_TOUCH, commit_touch);
 	plan_commit_reserved(p);
+	if (p->floor > 0)
+		mvcc_compact(p->m, p->floor);
 }

@@ -69,6 +69,7 @@ struct plan {
 	struct writer prefixes;        /* those whose keys are in `doomed`, likewise */
 	struct writer moves;           /* pairs (from, to) of keys, likewise: what lies below a renamed directory */
 	bool swap;                     /* the moves go both ways: what is at `to` moves to `from` */
+	uint64_t floor;                /* the store's history below it goes; 0: stays */
 	const struct command *reserve; /* whose key is to be reserved; or NULL */
 	struct writer unreserved;      /* slots of reservations that end, each a u32 */
 	struct writer reserved_moves;  /* slots of reservations that go on under another key: u32, bytes */

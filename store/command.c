@@ -27,6 +27,7 @@
  *   staged  u32 write_flags (0 or WRITE_STAGED); staged: u64 stage, u32 stage_chunk
  *   value   bytes
  *   reserve u64 reservation
+ *   rev     u64 revision, not 0
  *
  *   ranges  u32 count, then count times: u64 offset, bytes
  *   bytes   u32 length, then that many; the value of a LOAD is bytes key, bytes value, ... to its end
@@ -65,7 +66,8 @@ enum field {
 	FIELD_STAGE = 1024,
 	FIELD_STAGED = 2048,
 	FIELD_VALUE = 4096,
-	FIELD_RESERVE = 8192
+	FIELD_RESERVE = 8192,
+	FIELD_REVISION = 16384
 };
 
 /* 0: no command has that number yet. */
@@ -85,6 +87,7 @@ static const uint32_t fields_of[] = {
 	[COMMAND_DELETE] = FIELD_KEY | FIELD_PREFIX,
 	[COMMAND_LOAD] = FIELD_VALUE,
 	[COMMAND_RESERVE] = FIELD_KEY | FIELD_RESERVE,
+	[COMMAND_COMPACT] = FIELD_REVISION,
 	[COMMAND_TXN] = FIELD_VALUE,
 };
 #define TYPES_END (sizeof(fields_of) / sizeof(fields_of[0]))
@@ -182,6 +185,8 @@ static void encode_fields(struct writer *w, const struct command *c, unsigned fi
 		writer_bytes(w, c->value.data, c->value.size);
 	if (fields & FIELD_RESERVE)
 		writer_u64(w, c->reservation);
+	if (fields & FIELD_REVISION)
+		writer_u64(w, c->revision);
 }
 
 void command_encode(struct writer *w, const struct command *c)
@@ -313,6 +318,8 @@ static void decode_fields(struct reader *r, struct command *c, unsigned fields)
 		c->value = reader_bytes(r, UINT32_MAX);
 	if (fields & FIELD_RESERVE)
 		c->reservation = reader_u64(r);
+	if (fields & FIELD_REVISION)
+		c->revision = reader_u64(r);
 }
 
 static bool without_nul(struct span s)
@@ -357,6 +364,8 @@ static bool names_valid(const struct command *c)
 		return load_valid(c->value);
 	case COMMAND_RESERVE:
 		return c->reservation ? c->key.size == 0 : command_key_valid(c->key);
+	case COMMAND_COMPACT:
+		return c->revision > 0;
 	default:
 		return command_key_valid(c->key);
 	}

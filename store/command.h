@@ -23,8 +23,9 @@ enum command_type {
 	COMMAND_DELETE = 13,      /* key: a file, link or empty directory; or, with prefix, every key that begins with it */
 	COMMAND_LOAD = 14,        /* value: pairs of (key, value), each a length-prefixed string: many puts in one revision */
 	COMMAND_RESERVE =
-		15,      /* key: it is absent, and the issuer alone may make it exclusively; or, with reservation, gives that one back */
-	COMMAND_TXN = 17 /* value: a transaction, txn.h */
+		15, /* key: it is absent, and the issuer alone may make it exclusively; or, with reservation, gives that one back */
+	COMMAND_COMPACT = 16, /* revision: history below it goes; -ENODATA if that is so already, -ENOENT if it is still to come */
+	COMMAND_TXN = 17      /* value: a transaction, txn.h */
 };
 
 enum command_set {
@@ -105,6 +106,7 @@ struct command {
 	 * WRITE with WRITE_EXCL, MKDIR, SYMLINK, MKNOD and RENAME with RENAME_NOREPLACE fail on its key with -EEXIST, and a directory cannot
 	 * come there (-ENOTDIR); whatever else makes the key succeeds, and ends it. A RESERVE fails with -EBUSY when there are 4096. */
 	uint64_t reservation;
+	uint64_t revision; /* COMPACT: not 0 */
 };
 
 struct command_result {

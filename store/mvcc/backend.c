@@ -122,7 +122,7 @@ int backend_sync(struct backend *b)
 	return b->no_sync ? 0 : backend_errno(mdb_env_sync(b->env, 1));
 }
 
-uint64_t backend_used_bytes(struct backend *b)
+uint64_t backend_file_bytes(struct backend *b)
 {
 	MDB_envinfo info;
 	MDB_stat stat;

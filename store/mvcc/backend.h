@@ -57,7 +57,20 @@ void backend_retire(struct backend *b);
 int backend_commit(struct backend *b, const struct buffer *changes, const struct state *state);
 /* After this the last commit, and not only the one before it, would survive a power cut. */
 int backend_sync(struct backend *b);
-uint64_t backend_used_bytes(struct backend *b);
+/* The file, to its end. */
+uint64_t backend_file_bytes(struct backend *b);
+/* Its pages that hold anything, by a look at the list of those that do not. The thread that writes. */
+int backend_used_bytes(struct backend *b, uint64_t *out);
+
+/* What compaction deletes in one transaction. */
+struct removal {
+	const struct rev *records;
+	size_t records_count;
+	const struct stored_block *blocks;
+	size_t blocks_count;
+	struct span place; /* where compaction stands then; empty: as it was */
+};
+int backend_remove(struct backend *b, const struct removal *what);
 
 /* Waits for another reader to end when there are too many. */
 int backend_begin(struct backend *b, MDB_txn **out);
@@ -69,10 +82,19 @@ int backend_find_record(struct backend *b, MDB_txn *txn, struct rev rev, struct 
 int backend_find_block(struct backend *b, MDB_txn *txn, const struct block_id *id, struct span *out);
 int backend_find_meta(struct backend *b, MDB_txn *txn, struct span name, struct span *out);
 int backend_find_stage(struct backend *b, MDB_txn *txn, const struct stage_id *id, uint32_t chunk, struct span *out);
-int backend_each_record(struct backend *b, int (*fn)(void *ctx, struct rev rev, struct span bytes), void *ctx);
-/* From `from` on; fn returns true to stop. */
-int backend_scan_records(struct backend *b, MDB_txn *txn, struct rev from, bool (*fn)(void *ctx, struct rev rev, struct span bytes),
+/* Calls fn for the records from `from` on in order, until it returns other than 0, which is returned then. */
+int backend_scan_records(struct backend *b, MDB_txn *txn, struct rev from, int (*fn)(void *ctx, struct rev rev, struct span bytes),
 			 void *ctx);
+/* A block as it lies in LMDB. */
+struct stored_block {
+	struct block_id id;
+	uint32_t crc;
+	bool hole;
+};
+/* The same for blocks; other files' follow. */
+int backend_scan_blocks(struct backend *b, MDB_txn *txn, const struct block_id *from,
+			int (*fn)(void *ctx, const struct stored_block *block), void *ctx);
+int backend_each_record(struct backend *b, int (*fn)(void *ctx, struct rev rev, struct span bytes), void *ctx);
 int backend_each_meta(struct backend *b, MDB_txn *txn, int (*fn)(void *ctx, struct span name, struct span value), void *ctx);
 int backend_each_stage(struct backend *b, void (*fn)(void *ctx, const struct stage_id *id, uint32_t chunk), void *ctx);
 
@@ -111,6 +133,7 @@ int backend_write(struct backend *b, MDB_txn *txn, const struct buffer *changes,
 #define BLOCK_KEY_BYTES 24u /* the last 4 are the CRC */
 #define STAGE_KEY_BYTES 28u
 #define META_STATE "sstate"
+#define META_PLACE "lcompaction" /* where compaction stands: compact.c */
 
 void backend_record_key(uint8_t *key, struct rev rev);
 void backend_block_key(uint8_t *key, const struct block_id *id, uint32_t crc);

@@ -1,4 +1,3 @@
-#include "base/crc32c.h"
 #include "store/mvcc/backend.h"
 
 #include <endian.h>
@@ -18,7 +17,7 @@ static int commit_records(struct backend *b, MDB_txn *txn, const struct buffer *
 	for (size_t i = 0; i < changes->records_count && rc == 0; i++) {
 		const struct buffer_record *r = &changes->records[i];
 		uint8_t key[RECORD_KEY_BYTES];
-		uint32_t crc = htobe32(crc32c(0, r->bytes.data, r->bytes.size));
+		uint32_t crc = htobe32(r->crc);
 		MDB_val k = {sizeof key, key};
 		MDB_val v = {r->bytes.size + sizeof crc, NULL};
 		backend_record_key(key, r->rev);
@@ -37,7 +36,7 @@ static int commit_blocks(struct backend *b, MDB_txn *txn, const struct buffer *c
 	for (uint32_t i = 0; i < changes->blocks_count && rc == 0; i++) {
 		const struct buffer_block *block = &changes->blocks[i];
 		uint8_t key[BLOCK_KEY_BYTES];
-		backend_block_key(key, &block->id, crc32c(0, block->data.data, block->data.size));
+		backend_block_key(key, &block->id, block->crc);
 		rc = put(txn, b->blocks, key, sizeof key, block->data);
 	}
 	return rc;

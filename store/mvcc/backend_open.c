@@ -74,7 +74,7 @@ static int check_length(struct backend *b, const struct opening *o)
 		return refuse(o, -EIO, "cannot tell its length");
 	MDB_stat stat;
 	mdb_env_stat(b->env, &stat);
-	uint64_t pages = backend_used_bytes(b) / stat.ms_psize;
+	uint64_t pages = backend_file_bytes(b) / stat.ms_psize;
 	if ((uint64_t)st.st_size + (uint64_t)PAGES_UNWRITTEN_MAX * stat.ms_psize >= pages * stat.ms_psize)
 		return 0;
 	snprintf(o->why, o->why_size,

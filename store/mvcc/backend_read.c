@@ -183,29 +183,40 @@ int backend_each_record(struct backend *b, int (*fn)(void *ctx, struct rev rev, 
 	return error;
 }
 
-int backend_scan_records(struct backend *b, MDB_txn *txn, struct rev from, bool (*fn)(void *ctx, struct rev rev, struct span bytes),
+int backend_scan_records(struct backend *b, MDB_txn *txn, struct rev from, int (*fn)(void *ctx, struct rev rev, struct span bytes),
 			 void *ctx)
 {
-	uint8_t start[RECORD_KEY_BYTES];
-	MDB_cursor *cursor;
-	MDB_val k = {sizeof start, start};
-	MDB_val v;
-	backend_record_key(start, from);
-	int rc = mdb_cursor_open(txn, b->records, &cursor);
-	if (rc)
-		return backend_errno(rc);
-	int error = 0;
-	bool stop = false;
-	for (rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); rc == 0 && !error && !stop;
-	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
-		const uint8_t *key = k.mv_data;
-		struct span bytes;
-		error = k.mv_size == RECORD_KEY_BYTES ? check_record((struct span){v.mv_data, v.mv_size}, &bytes) : -EIO;
-		if (!error)
-			stop = fn(ctx, (struct rev){backend_key_u64(key), backend_key_u32(key + 8)}, bytes);
-	}
-	mdb_cursor_close(cursor);
-	return error || stop || rc == MDB_NOTFOUND ? error : backend_errno(rc);
+	struct record_walk walk = {fn, ctx};
+	uint8_t before[RECORD_KEY_BYTES];
+	size_t size = from.main > 0 || from.sub > 0 ? sizeof before : 0;
+	backend_record_key(before, from.sub > 0 ? (struct rev){from.main, from.sub - 1} : (struct rev){from.main - 1, UINT32_MAX});
+	return each_behind(txn, b->records, (struct span){before, size}, walk_record, &walk);
+}
+
+struct block_walk {
+	int (*fn)(void *ctx, const struct stored_block *block);
+	void *ctx;
+};
+
+static int walk_block(void *ctx, struct span key, struct span value)
+{
+	struct block_walk *walk = ctx;
+	const uint8_t *k = key.data;
+	if (key.size != BLOCK_KEY_BYTES)
+		return -EIO;
+	struct block_id id = {.ino = backend_key_u64(k), .block = backend_key_u32(k + 8), .main = backend_key_u64(k + 12)};
+	return walk->fn(walk->ctx, &(struct stored_block){id, backend_key_u32(k + 20), value.size == 0});
+}
+
+int backend_scan_blocks(struct backend *b, MDB_txn *txn, const struct block_id *from,
+			int (*fn)(void *ctx, const struct stored_block *block), void *ctx)
+{
+	struct block_walk walk = {fn, ctx};
+	struct block_id id = *from;
+	uint8_t before[BLOCK_KEY_BYTES];
+	id.main -= id.main > 0; /* there is no revision 0 */
+	backend_block_key(before, &id, from->main > 0 ? UINT32_MAX : 0);
+	return each_behind(txn, b->blocks, (struct span){before, sizeof before}, walk_block, &walk);
 }
 
 struct meta_walk {

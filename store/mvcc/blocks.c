@@ -12,7 +12,8 @@
 void mvcc_put_block(struct mvcc *m, uint64_t ino, uint32_t block, struct span data)
 {
 	assert(mvcc_is_writer(m) && data.size <= MVCC_BLOCK_BYTES);
-	buffer_put_block(m->active, &(struct block_id){.ino = ino, .block = block, .main = mvcc_next_revision(m)}, data);
+	const struct block_id id = {.ino = ino, .block = block, .main = mvcc_next_revision(m)};
+	m->state.hash = hash_block(m->state.hash, &id, buffer_put_block(m->active, &id, data));
 }
 
 /* A part of the range that lies in one block. */

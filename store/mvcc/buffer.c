@@ -1,5 +1,7 @@
 #include "store/mvcc/buffer.h"
 
+#include "base/crc32c.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +49,7 @@ void *buffer_add_record(struct buffer *b, struct rev rev, size_t size)
 	if (b->records_count == b->records_capacity)
 		b->records = grown(b->records, &b->records_capacity, sizeof *b->records);
 	void *bytes = arena_alloc(&b->memory, size);
-	b->records[b->records_count++] = (struct buffer_record){rev, {bytes, size}};
+	b->records[b->records_count++] = (struct buffer_record){.rev = rev, .bytes = {bytes, size}};
 	b->bytes += size + ENTRY_COST;
 	return bytes;
 }
@@ -115,17 +117,20 @@ static struct buffer_block *find_block(const struct buffer *b, const struct bloc
 	return NULL;
 }
 
-void buffer_put_block(struct buffer *b, const struct block_id *id, struct span data)
+uint32_t buffer_put_block(struct buffer *b, const struct block_id *id, struct span data)
 {
 	struct buffer_block *same = find_block(b, id);
+	uint32_t crc = crc32c(0, data.data, data.size);
 	if (same && same->id.main == id->main) {
 		same->data = copy_in(b, data);
-		return;
+		same->crc = crc;
+		return crc;
 	}
 	if (b->blocks_count == b->blocks_capacity)
 		grow_blocks(b);
-	b->blocks[b->blocks_count] = (struct buffer_block){.id = *id, .data = copy_in(b, data)};
+	b->blocks[b->blocks_count] = (struct buffer_block){.id = *id, .crc = crc, .data = copy_in(b, data)};
 	chain(b, b->blocks_count++);
+	return crc;
 }
 
 bool buffer_find_block(const struct buffer *b, const struct block_id *id, struct span *out)

@@ -10,6 +10,7 @@
 
 struct buffer_record {
 	struct rev rev;
+	uint32_t crc;      /* CRC32C of the bytes, once the command has ended */
 	struct span bytes; /* encoded */
 };
 
@@ -23,6 +24,7 @@ struct block_id {
 struct buffer_block {
 	struct block_id id;
 	uint32_t next; /* in its chain, plus 1 */
+	uint32_t crc;
 	struct span data;
 };
 
@@ -71,8 +73,8 @@ void *buffer_add_record(struct buffer *b, struct rev rev, size_t size);
 /* False if it is not here. */
 bool buffer_find_record(const struct buffer *b, struct rev rev, struct span *out);
 
-/* Blocks of one (ino, block) come in order of their revision. */
-void buffer_put_block(struct buffer *b, const struct block_id *id, struct span data);
+/* Blocks of one (ino, block) come in order of their revision. Returns the CRC32C of the data. */
+uint32_t buffer_put_block(struct buffer *b, const struct block_id *id, struct span data);
 /* The newest with a revision of at most id->main. */
 bool buffer_find_block(const struct buffer *b, const struct block_id *id, struct span *out);
 

@@ -1,10 +1,15 @@
-/* The backend thread: takes the active generation of the buffer, commits it, drops it. It sleeps while there is nothing to commit. */
+/* The backend thread: takes the active generation of the buffer, commits it, drops it; and in between does a step of compaction, if there is
+ * anything to compact, and then lets as much time pass as the step took, so that others have the disk too. Else it sleeps. */
 #include "base/clock.h"
 #include "store/mvcc/inside.h"
 
 #include <errno.h>
 
 #define COMMIT_LAZY_MS 1000
+#define USED_NS INT64_C(1000000000)
+/* A pass over a large store that has little to delete may wait until a share of what it goes over is worth it, or time has passed. */
+#define PASS_SHARE 8u
+#define PASS_PAUSES 20
 
 static void timed_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until_ns)
 {
@@ -23,25 +28,44 @@ static bool due(struct mvcc *m, int urgency)
 	return urgency == COMMIT_NOW || clock_mono_ns() >= c->deadline_ns;
 }
 
-/* Waits for work; false: stop. */
-static bool await(struct mvcc *m, uint64_t *flush)
+/* When compaction may go on; INT64_MAX: it has nothing to do. */
+static int64_t compaction_ns(const struct mvcc *m)
+{
+	const struct committer *c = &m->committer;
+	const struct compaction *work = &c->compaction;
+	if (!compaction_pending(work) || atomic_load(&m->error))
+		return INT64_MAX;
+	if (!compaction_runs(work) && (work->committed - work->done) * PASS_SHARE >= work->visited_last)
+		return 0;
+	return c->compact_ns;
+}
+
+enum work { WORK_STOP, WORK_COMMIT, WORK_COMPACT };
+
+/* Waits for work. */
+static enum work await(struct mvcc *m, uint64_t *flush)
 {
 	struct committer *c = &m->committer;
+	enum work work = WORK_STOP;
 	pthread_mutex_lock(&c->lock);
-	while (!c->stop) {
+	while (!c->stop && work == WORK_STOP) {
 		int urgency = atomic_load(&c->urgency);
+		int64_t compact_ns = compaction_ns(m);
+		bool idle = urgency == COMMIT_IDLE || atomic_load(&m->error);
 		if (due(m, urgency))
-			break;
-		if (urgency == COMMIT_IDLE || atomic_load(&m->error))
+			work = WORK_COMMIT;
+		else if (compact_ns <= clock_mono_ns())
+			work = WORK_COMPACT;
+		else if (idle && compact_ns == INT64_MAX)
 			pthread_cond_wait(&c->wake, &c->lock);
 		else
-			timed_wait(&c->wake, &c->lock, c->deadline_ns);
+			timed_wait(&c->wake, &c->lock, idle || compact_ns < c->deadline_ns ? compact_ns : c->deadline_ns);
 	}
-	atomic_store(&c->urgency, COMMIT_IDLE);
+	if (work == WORK_COMMIT)
+		atomic_store(&c->urgency, COMMIT_IDLE);
 	*flush = c->flush_wanted;
-	bool stop = c->stop;
 	pthread_mutex_unlock(&c->lock);
-	return !stop;
+	return work;
 }
 
 /* Makes the active generation the one to be committed. False: nothing is in it. */
@@ -81,7 +105,23 @@ static int commit(struct mvcc *m)
 	atomic_fetch_add(&m->commits, 1);
 	atomic_store(&m->durable, m->committer.committed);
 	m->committer.committed = state.applied;
+	compaction_raise(&m->committer.compaction, state.compact_revision);
 	return 0;
+}
+
+/* What is in use is counted now and then: it takes reading the list of what is not. */
+static int count_used(struct mvcc *m)
+{
+	struct committer *c = &m->committer;
+	uint64_t used = 0;
+	int64_t now_ns = clock_mono_ns();
+	if (now_ns < c->used_ns)
+		return 0;
+	c->used_ns = now_ns + USED_NS;
+	int error = backend_used_bytes(m->backend, &used);
+	if (!error)
+		atomic_store(&m->used_bytes, used);
+	return error;
 }
 
 static int sync_all(struct mvcc *m)
@@ -101,6 +141,8 @@ static void cycle(struct mvcc *m, uint64_t flush)
 		error = commit(m);
 	if (!error && flush != c->flush_done)
 		error = sync_all(m);
+	if (!error)
+		error = count_used(m);
 	atomic_store(&m->error, error);
 	pthread_mutex_lock(&c->lock);
 	c->cycles++;
@@ -109,13 +151,44 @@ static void cycle(struct mvcc *m, uint64_t flush)
 	pthread_mutex_unlock(&c->lock);
 }
 
+static void compact(struct mvcc *m)
+{
+	struct committer *c = &m->committer;
+	int64_t began_ns = clock_mono_ns();
+	int error = compaction_step(m);
+	int64_t now_ns = clock_mono_ns();
+	c->compact_ns = now_ns + (now_ns - began_ns);
+	c->compacted_ns += now_ns - began_ns;
+	if (error) {
+		atomic_store(&m->error, error);
+	} else if (!compaction_runs(&c->compaction)) {
+		c->compact_ns = now_ns + PASS_PAUSES * c->compacted_ns;
+		c->compacted_ns = 0;
+		c->used_ns = 0;
+		count_used(m);
+	}
+}
+
 static void *run(void *arg)
 {
 	struct mvcc *m = arg;
 	uint64_t flush;
-	while (await(m, &flush))
-		cycle(m, flush);
+	for (enum work work; (work = await(m, &flush)) != WORK_STOP;) {
+		if (work == WORK_COMMIT)
+			cycle(m, flush);
+		else
+			compact(m);
+	}
 	return NULL;
+}
+
+void committer_released(void *ctx)
+{
+	struct mvcc *m = ctx;
+	atomic_store(&m->committer.compaction.released, true);
+	pthread_mutex_lock(&m->committer.lock);
+	pthread_cond_signal(&m->committer.wake);
+	pthread_mutex_unlock(&m->committer.lock);
 }
 
 void committer_notice(struct mvcc *m, enum commit_urgency urgency)
@@ -169,6 +242,7 @@ int committer_start(struct mvcc *m)
 	pthread_cond_init(&c->done, NULL);
 	pthread_condattr_destroy(&monotonic);
 	c->committed = m->state.applied;
+	count_used(m);
 	int rc = pthread_create(&c->thread, NULL, run, m);
 	if (rc) {
 		pthread_cond_destroy(&c->done);

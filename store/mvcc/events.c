@@ -25,13 +25,13 @@ struct batch {
 	int error;
 };
 
-static bool add(void *ctx, struct rev rev, struct span bytes)
+static int add(void *ctx, struct rev rev, struct span bytes)
 {
 	struct batch *b = ctx;
 	struct record_outline o;
 	b->error = record_peek(bytes, &o);
 	if (b->error)
-		return true;
+		return b->error;
 	b->items[b->count++] = (struct item){rev, o.flags, o.ino, b->text.size, (uint16_t)o.key.size};
 	writer_raw(&b->text, o.key.data, o.key.size);
 	return b->count == b->room;
@@ -84,9 +84,9 @@ static int gather_and_unlock(struct mvcc *m, struct batch *b)
 		mvcc_unlock_shared(m);
 		error = backend_scan_records(backend, txn, b->from, add, b);
 		backend_end(backend, txn);
-		if (!error && b->count == 0)
+		if (error == 0 && b->count == 0)
 			b->from = next;
-		return error ? error : b->error;
+		return error < 0 ? error : 0;
 	}
 	mvcc_unlock_shared(m);
 	return error ? error : b->error;

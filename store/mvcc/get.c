@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 int mvcc_bound(const struct mvcc *m, uint64_t rev_main, uint64_t *out)
 {
@@ -30,8 +31,23 @@ static void *copy_of(struct span bytes)
 	return memcpy(copy, bytes.data, bytes.size);
 }
 
+/* From here on compaction leaves the blocks of `r` alone. It looks at holds only after it has raised the floor: whoever still finds the floor at
+ * or below what it reads, after it took its hold, was in time. */
+static int hold_blocks(struct mvcc *m, struct record *r, uint64_t bound)
+{
+	if (!S_ISREG(r->mode) || record_inline(r))
+		return 0;
+	r->hold = holds_take(&m->holds, r->ino, r->stored.main);
+	return bound < mvcc_compact_revision(m) ? -ENODATA : 0;
+}
+
+static int no_record(struct mvcc *m, uint64_t bound, int error)
+{
+	return error != -ENOENT ? error : bound < mvcc_compact_revision(m) ? -ENODATA : -EIO;
+}
+
 /* With the lock, which it gives up. */
-static int load_and_unlock(struct mvcc *m, struct rev rev, struct record *out)
+static int load_and_unlock(struct mvcc *m, struct rev rev, uint64_t bound, struct record *out)
 {
 	struct span found;
 	void *copy = NULL;
@@ -49,26 +65,28 @@ static int load_and_unlock(struct mvcc *m, struct rev rev, struct record *out)
 			copy = copy_of(found);
 		backend_end(b, txn);
 	}
-	struct record r;
+	struct record r = {0};
 	if (!error)
 		error = record_decode((struct span){copy, found.size}, &r);
-	if (error) {
-		free(copy);
-		return error == -ENOENT ? -EIO : error;
-	}
 	r.stored = rev;
 	r.memory = copy;
+	if (!error)
+		error = hold_blocks(m, &r, bound);
+	if (error) {
+		record_done(&r);
+		return no_record(m, bound, error);
+	}
 	*out = r;
 	return 0;
 }
 
-int mvcc_load(struct mvcc *m, struct rev rev, struct record *out)
+int mvcc_load(struct mvcc *m, struct rev rev, uint64_t bound, struct record *out)
 {
 	mvcc_lock_shared(m);
-	return load_and_unlock(m, rev, out);
+	return load_and_unlock(m, rev, bound, out);
 }
 
-int mvcc_get(struct mvcc *m, struct span key, uint64_t rev_main, struct record *out)
+static int get_at(struct mvcc *m, struct span key, uint64_t rev_main, struct record *out)
 {
 	uint64_t bound;
 	struct index_view view;
@@ -80,8 +98,18 @@ int mvcc_get(struct mvcc *m, struct span key, uint64_t rev_main, struct record *
 			error = -ENOENT;
 	}
 	if (!error)
-		return load_and_unlock(m, mark_rev(view.mark), out);
+		return load_and_unlock(m, mark_rev(view.mark), bound, out);
 	mvcc_unlock_shared(m);
+	return error;
+}
+
+int mvcc_get(struct mvcc *m, struct span key, uint64_t rev_main, struct record *out)
+{
+	int error;
+	/* What was the present may have been compacted before its record was held; then there is a newer present. */
+	do {
+		error = get_at(m, key, rev_main, out);
+	} while (error == -ENODATA && rev_main == 0);
 	return error;
 }
 

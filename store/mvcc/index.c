@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define FANOUT 64u
+#define FEW (FANOUT / 4) /* with fewer, what is left is joined with its neighbour, or takes from it */
 #define HEIGHT_MAX 12u
 
 struct index_leaf {
@@ -13,7 +14,8 @@ struct index_leaf {
 	struct index_node *nodes[FANOUT];
 };
 
-/* Child i holds the keys from least[i] on, up to least[i + 1]. least[0] is not looked at: the first child takes all that is smaller. */
+/* Child i holds the keys from least[i] on, up to least[i + 1]. least[0] is NULL: the first child takes all that is smaller. All other nodes
+ * that are named here are in the tree. */
 struct branch {
 	unsigned count;
 	struct index_node *least[FANOUT];
@@ -63,12 +65,11 @@ static void *zeroed(size_t size)
 	return p;
 }
 
-static void new_root(struct index *x, struct index_node *least_left, struct index_node *least_right, void *right)
+static void new_root(struct index *x, struct index_node *least_right, void *right)
 {
 	assert(x->height < HEIGHT_MAX);
 	struct branch *b = zeroed(sizeof *b);
 	b->count = 2;
-	b->least[0] = least_left;
 	b->least[1] = least_right;
 	b->children[0] = x->root;
 	b->children[1] = right;
@@ -113,10 +114,10 @@ static void path_insert(struct index *x, const struct path *path, struct index_n
 		else
 			branch_insert(other, slot - keep, least, right);
 		least = other->least[0];
+		other->least[0] = NULL;
 		right = other;
 	}
-	struct index_node *left = x->height > 0 ? ((struct branch *)x->root)->least[0] : ((struct index_leaf *)x->root)->nodes[0];
-	new_root(x, left, least, right);
+	new_root(x, least, right);
 }
 
 static void leaf_insert(struct index *x, struct index_leaf *leaf, unsigned slot, struct index_node *n)
@@ -179,6 +180,143 @@ void index_put(struct index *x, struct span key, struct mark mark, const struct 
 	if (hinted)
 		leaf_of(x, key, &path);
 	leaf_split_insert(x, leaf, slot, after, &path);
+}
+
+/* Of two neighbours with `a` and `b` entries that are to be joined or evened out: how many the left one gets. */
+static unsigned share_of_left(unsigned a, unsigned b)
+{
+	return a + b <= FANOUT ? a + b : (a + b) / 2;
+}
+
+static void leaf_share(struct index_leaf *left, struct index_leaf *right)
+{
+	unsigned a = left->count, b = right->count, share = share_of_left(a, b);
+	struct index_node *all[2 * FANOUT];
+	memcpy(all, left->nodes, a * sizeof all[0]);
+	memcpy(all + a, right->nodes, b * sizeof all[0]);
+	memcpy(left->nodes, all, share * sizeof all[0]);
+	memcpy(right->nodes, all + share, (a + b - share) * sizeof all[0]);
+	left->count = share;
+	right->count = a + b - share;
+}
+
+/* `least` is the least node of the right one before, and returned is that after. */
+static struct index_node *branch_share(struct branch *left, struct branch *right, struct index_node *least)
+{
+	unsigned a = left->count, b = right->count, share = share_of_left(a, b);
+	struct branch *both[2] = {left, right};
+	struct index_node *leasts[2 * FANOUT];
+	void *children[2 * FANOUT];
+	right->least[0] = least;
+	for (unsigned i = 0, at = 0; i < 2; at += both[i++]->count) {
+		memcpy(leasts + at, both[i]->least, both[i]->count * sizeof leasts[0]);
+		memcpy(children + at, both[i]->children, both[i]->count * sizeof children[0]);
+	}
+	left->count = share;
+	right->count = a + b - share;
+	for (unsigned i = 0, at = 0; i < 2; at += both[i++]->count) {
+		memcpy(both[i]->least, leasts + at, both[i]->count * sizeof leasts[0]);
+		memcpy(both[i]->children, children + at, both[i]->count * sizeof children[0]);
+	}
+	right->least[0] = NULL;
+	return share < a + b ? leasts[share] : NULL;
+}
+
+static void branch_remove(struct branch *b, unsigned slot)
+{
+	b->count--;
+	memmove(&b->least[slot], &b->least[slot + 1], (b->count - slot) * sizeof b->least[0]);
+	memmove(&b->children[slot], &b->children[slot + 1], (b->count - slot) * sizeof b->children[0]);
+}
+
+/* Child `slot` of `b` has few entries: it is joined or evened out with a neighbour. `leaves`: the children are leaves. */
+static void rebalance(struct index *x, struct branch *b, unsigned slot, bool leaves)
+{
+	unsigned right = slot > 0 ? slot : 1;
+	void *l = b->children[right - 1];
+	void *r = b->children[right];
+	bool joined;
+	if (leaves) {
+		struct index_leaf *left = l, *other = r;
+		leaf_share(left, other);
+		joined = other->count == 0;
+		if (joined)
+			left->next = other->next;
+		if (joined && x->hint == other)
+			x->hint = NULL;
+		b->least[right] = other->nodes[0];
+	} else {
+		b->least[right] = branch_share(l, r, b->least[right]);
+		joined = ((struct branch *)r)->count == 0;
+	}
+	if (joined) {
+		free(r);
+		branch_remove(b, right);
+	}
+}
+
+/* The root has a single entry, or none: one level less. */
+static void lower_root(struct index *x)
+{
+	struct index_leaf *leaf = x->root;
+	struct branch *b = x->root;
+	if (x->height > 0 && b->count == 1) {
+		x->root = b->children[0];
+		x->height--;
+		free(b);
+	} else if (x->height == 0 && leaf->count == 0) {
+		x->root = x->first = x->hint = NULL;
+		free(leaf);
+	}
+}
+
+/* `n`, just taken out of `leaf`, may be what a branch names as the least of a child: the only one is the deepest whose child is not its first,
+ * since to be the least there it has to be the first of all below. */
+static void replace_least(struct index *x, const struct path *path, const struct index_leaf *leaf, const struct index_node *n)
+{
+	for (unsigned level = x->height; level-- > 0;) {
+		struct branch *b = path->branches[level];
+		unsigned slot = path->slots[level];
+		if (slot == 0)
+			continue;
+		/* An empty leaf is about to be joined with its neighbour: the left one if it is not the first child, and then its least goes. */
+		if (b->least[slot] == n)
+			b->least[slot] = leaf->count > 0 ? leaf->nodes[0] : leaf->next ? leaf->next->nodes[0] : NULL;
+		return;
+	}
+}
+
+static unsigned entries(const void *at, bool is_leaf)
+{
+	return is_leaf ? ((const struct index_leaf *)at)->count : ((const struct branch *)at)->count;
+}
+
+static void remove_node(struct index *x, struct index_node *n)
+{
+	struct path path;
+	struct index_leaf *leaf = leaf_of(x, index_node_key(n), &path);
+	unsigned slot = search(leaf->nodes, 0, leaf->count, index_node_key(n), true);
+	assert(slot < leaf->count && leaf->nodes[slot] == n);
+	leaf->count--;
+	memmove(&leaf->nodes[slot], &leaf->nodes[slot + 1], (leaf->count - slot) * sizeof leaf->nodes[0]);
+	replace_least(x, &path, leaf, n);
+	for (unsigned level = x->height; level-- > 0;) {
+		struct branch *b = path.branches[level];
+		bool leaves = level + 1 == x->height;
+		if (entries(b->children[path.slots[level]], leaves) >= FEW)
+			break;
+		rebalance(x, b, path.slots[level], leaves);
+	}
+	lower_root(x);
+}
+
+void index_forget(struct index *x, struct index_node *n)
+{
+	if (!index_node_forget(n))
+		return;
+	assert(!index_node_live(n));
+	remove_node(x, n);
+	index_node_free(x, n);
 }
 
 struct index_node *index_find(const struct index *x, struct span key)
@@ -276,6 +414,6 @@ void index_free(struct index *x)
 	free_marks(x);
 	free_tree(x->root, x->height);
 	inodes_free(&x->inodes);
-	arena_free(&x->nodes);
+	pool_free(&x->nodes);
 	*x = (struct index){0};
 }

@@ -1,14 +1,14 @@
-/* index.h: the tree index: every key ever put, in byte order, with the revisions that touched it.
+/* index.h: the tree index: every key that has a retained revision, in byte order, with the revisions that touched it.
  *
- * A B+ tree in memory whose leaves point to nodes, one a key. A node never moves and never goes, so pointers to it stay good as long as the
- * index. A million keys of 32 bytes cost about 64 MB of nodes, 8 to 12 MB of tree and 8 to 16 MB of inode numbers.
+ * A B+ tree in memory whose leaves point to nodes, one a key. A node never moves, so a pointer to it is good until the key's last mark is
+ * forgotten. A million keys of 32 bytes cost about 64 MB of nodes, 8 to 12 MB of tree and 8 to 16 MB of inode numbers.
  * One writer, any number of readers; the caller keeps them apart. Memory that runs out ends the process. */
 #ifndef TALLY_STORE_MVCC_INDEX_H
 #define TALLY_STORE_MVCC_INDEX_H
 
-#include "store/mvcc/arena.h"
 #include "store/mvcc/inodes.h"
 #include "store/mvcc/mvcc.h"
+#include "store/mvcc/pool.h"
 
 #define MARK_TOMBSTONE 0x80000000u
 #define MARK_TOUCH 0x40000000u
@@ -20,9 +20,11 @@ struct mark {
 	uint32_t sub; /* and MARK_TOMBSTONE, MARK_TOUCH */
 };
 
+/* Those from items[first] on; what was before them is forgotten. */
 struct marks {
 	uint32_t count;
 	uint32_t capacity;
+	uint32_t first;
 	struct mark items[];
 };
 
@@ -46,7 +48,7 @@ struct index_leaf;
 
 /* A zeroed index is empty and ready. */
 struct index {
-	struct arena nodes;
+	struct pool nodes;
 	struct inodes inodes;
 	void *root;
 	unsigned height; /* branches above the leaves */
@@ -68,7 +70,12 @@ struct index_put {
 void index_put(struct index *x, struct span key, struct mark mark, const struct index_put *put);
 /* The same for a key whose node is known; NULL makes a new node, which is not in the tree yet. For index.c. */
 struct index_node *index_node_put(struct index *x, struct index_node *n, struct span key, struct mark mark, const struct index_put *put);
-/* NULL if there never was such a key. */
+/* Forgets the oldest mark of a node. With the last one, which must be a tombstone, the node goes. */
+void index_forget(struct index *x, struct index_node *n);
+/* The same short of the last; true if that is to go now. For index.c, like the next. */
+bool index_node_forget(struct index_node *n);
+void index_node_free(struct index *x, struct index_node *n);
+/* NULL if there is no such key. */
 struct index_node *index_find(const struct index *x, struct span key);
 
 static inline struct span index_node_key(const struct index_node *n)
@@ -90,7 +97,7 @@ struct index_view {
 /* The last mark whose main revision is at most `bound`; false if there is none or it is a tombstone. */
 bool index_view_at(const struct index_node *n, uint64_t bound, struct index_view *out);
 
-/* A place among the keys, good until the next index_put. */
+/* A place among the keys, good until the next index_put or index_forget. */
 struct index_cursor {
 	struct index_leaf *leaf;
 	unsigned slot;

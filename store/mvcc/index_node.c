@@ -19,7 +19,7 @@ const struct mark *index_marks(const struct index_node *n, struct mark *one, siz
 {
 	if (n->bits & NODE_MANY) {
 		*count = n->many->count;
-		return n->many->items;
+		return n->many->items + n->many->first;
 	}
 	*one = (struct mark){n->main, n->sub};
 	*count = 1;
@@ -29,7 +29,7 @@ const struct mark *index_marks(const struct index_node *n, struct mark *one, siz
 static struct mark last_mark(const struct index_node *n)
 {
 	if (n->bits & NODE_MANY)
-		return n->many->items[n->many->count - 1];
+		return n->many->items[n->many->first + n->many->count - 1];
 	return (struct mark){n->main, n->sub};
 }
 
@@ -73,28 +73,83 @@ bool index_view_at(const struct index_node *n, uint64_t bound, struct index_view
 	return true;
 }
 
+static struct marks *marks_resize(struct marks *list, uint32_t capacity)
+{
+	struct marks *resized = realloc(list, sizeof *resized + capacity * sizeof resized->items[0]);
+	if (!resized)
+		abort();
+	resized->capacity = capacity;
+	return resized;
+}
+
+/* A list of the one mark that the node has. */
+static struct marks *marks_begin(const struct index_node *n)
+{
+	struct marks *list = marks_resize(NULL, 2);
+	list->items[0] = (struct mark){n->main, n->sub};
+	list->count = 1;
+	list->first = 0;
+	return list;
+}
+
+/* Closes the gap that forgotten marks have left. */
+static void marks_close(struct marks *list)
+{
+	memmove(list->items, list->items + list->first, list->count * sizeof list->items[0]);
+	list->first = 0;
+}
+
 static void marks_append(struct index_node *n, struct mark mark)
 {
-	struct marks *list = n->bits & NODE_MANY ? n->many : NULL;
-	if (!list || list->count == list->capacity) {
-		uint32_t capacity = list ? list->capacity + list->capacity / 2 : 2;
-		struct marks *grown = realloc(list, sizeof *grown + capacity * sizeof grown->items[0]);
-		if (!grown)
-			abort();
-		if (!list) {
-			grown->items[0] = (struct mark){n->main, n->sub};
-			grown->count = 1;
-		}
-		grown->capacity = capacity;
-		n->many = list = grown;
-		n->bits |= NODE_MANY;
+	struct marks *list = n->bits & NODE_MANY ? n->many : marks_begin(n);
+	n->bits |= NODE_MANY;
+	if (list->first + list->count == list->capacity && list->first > list->capacity / 2)
+		marks_close(list);
+	else if (list->first + list->count == list->capacity)
+		list = marks_resize(list, list->capacity + list->capacity / 2);
+	list->items[list->first + list->count++] = mark;
+	n->many = list;
+}
+
+/* Half of the room may be gaps before it is worth a copy, so that forgetting many marks one by one costs little for each. */
+static void marks_forget(struct index_node *n)
+{
+	struct marks *list = n->many;
+	list->first++;
+	list->count--;
+	if (list->count == 1) {
+		struct mark last = list->items[list->first];
+		free(list);
+		n->bits &= (uint8_t)~NODE_MANY;
+		n->main = last.main;
+		n->sub = last.sub;
+	} else if (list->first > list->capacity / 2) {
+		marks_close(list);
+		n->many = marks_resize(list, list->count + list->count / 2);
 	}
-	list->items[list->count++] = mark;
+}
+
+bool index_node_forget(struct index_node *n)
+{
+	if (!(n->bits & NODE_MANY))
+		return true;
+	marks_forget(n);
+	return false;
+}
+
+static size_t node_bytes(size_t key_size)
+{
+	return offsetof(struct index_node, key) + key_size;
+}
+
+void index_node_free(struct index *x, struct index_node *n)
+{
+	pool_return(&x->nodes, n, node_bytes(n->key_size));
 }
 
 static struct index_node *node_new(struct index *x, struct span key)
 {
-	struct index_node *n = arena_alloc(&x->nodes, offsetof(struct index_node, key) + key.size);
+	struct index_node *n = pool_alloc(&x->nodes, node_bytes(key.size));
 	n->ino = 0;
 	n->size = 0;
 	n->bits = 0;

@@ -8,7 +8,11 @@
 #define TALLY_STORE_MVCC_INSIDE_H
 
 #include "store/mvcc/backend.h"
+#include "store/mvcc/compact.h"
+#include "store/mvcc/hash.h"
+#include "store/mvcc/holds.h"
 #include "store/mvcc/index.h"
+#include "store/mvcc/times.h"
 
 #include <stdatomic.h>
 
@@ -31,7 +35,11 @@ struct committer {
 	uint64_t flush_done;
 	uint64_t cycles;
 	bool stop;
-	uint64_t committed; /* applied index in the last commit; the thread's own */
+	uint64_t committed; /* applied index in the last commit; the thread's own, like what follows */
+	struct compaction compaction;
+	int64_t compact_ns;   /* when the next step of compaction is due */
+	int64_t compacted_ns; /* spent on steps of this pass */
+	int64_t used_ns;      /* when the pages in use are to be counted again */
 };
 
 /* A stage that is there. */
@@ -46,6 +54,7 @@ struct writing {
 	uint64_t term;
 	uint32_t sub;         /* the next */
 	size_t records_first; /* its records in the buffer begin here */
+	bool urgent;          /* worth a commit, though nothing is in the buffer */
 };
 
 struct mvcc {
@@ -59,6 +68,9 @@ struct mvcc {
 	struct state state;
 	uint64_t origin_index; /* mvcc_origin; 0: none */
 	uint64_t origin_term;
+	struct times times;
+	struct hash_points hashes;
+	struct holds holds;
 	struct writing writing;
 	struct stage *stages; /* the writer's own */
 	size_t stages_count;
@@ -71,6 +83,8 @@ struct mvcc {
 	_Atomic uint64_t durable;
 	_Atomic int64_t last_time_ns;
 	_Atomic uint64_t commits;
+	_Atomic uint64_t used_bytes;
+	_Atomic uint64_t compacted;
 	atomic_int error;
 };
 
@@ -83,8 +97,8 @@ void mvcc_publish(struct mvcc *m);
 
 /* With the lock: the last main revision that a read at `rev_main` sees. -ENOENT, -ENODATA as in mvcc.h. */
 int mvcc_bound(const struct mvcc *m, uint64_t rev_main, uint64_t *out);
-/* Reads the record at a revision that the index has. */
-int mvcc_load(struct mvcc *m, struct rev rev, struct record *out);
+/* Reads the record at a revision that the index has shown for `bound`. -ENODATA if the floor has risen above that since. */
+int mvcc_load(struct mvcc *m, struct rev rev, uint64_t bound, struct record *out);
 static inline struct rev mark_rev(struct mark mark)
 {
 	return (struct rev){mark.main, mark.sub & MARK_SUB};
@@ -95,6 +109,8 @@ int committer_start(struct mvcc *m);
 void committer_stop(struct mvcc *m);
 /* The writer has ended a command; without the lock. */
 void committer_notice(struct mvcc *m, enum commit_urgency urgency);
+/* A version whose blocks compaction spared is no longer held. Any thread. */
+void committer_released(void *ctx);
 /* With the lock held exclusively: gives it up and takes it back once the commit that runs has ended. */
 void committer_wait_locked(struct mvcc *m);
 

@@ -40,12 +40,12 @@ static bool add_child(void *ctx, const struct index_node *n, struct span name)
 }
 
 /* The index knows keys as they are now; of a former incarnation the record must tell. */
-static int complete(struct mvcc *m, struct index_view *view)
+static int complete(struct mvcc *m, uint64_t bound, struct index_view *view)
 {
 	struct record r;
 	if (view->known)
 		return 0;
-	int error = mvcc_load(m, mark_rev(view->mark), &r);
+	int error = mvcc_load(m, mark_rev(view->mark), bound, &r);
 	if (error)
 		return error;
 	view->ino = r.ino;
@@ -67,7 +67,7 @@ static int check_dir(struct mvcc *m, struct span dir, uint64_t rev_main, uint64_
 	}
 	mvcc_unlock_shared(m);
 	if (!error)
-		error = complete(m, &view);
+		error = complete(m, *bound, &view);
 	return error ? error : S_ISDIR(view.type) ? 0 : -ENOTDIR;
 }
 
@@ -82,21 +82,34 @@ static void finish(struct listing *l, struct mvcc_list *out)
 	l->text = (struct writer){0};
 }
 
-int mvcc_list(struct mvcc *m, struct span dir, uint64_t rev_main, struct mvcc_list *out)
+static int list_at(struct mvcc *m, struct span dir, uint64_t rev_main, struct mvcc_list *out)
 {
 	struct listing l = {0};
+	uint64_t bound;
 	int error = check_dir(m, dir, rev_main, &l.bound);
 	if (error)
 		return error;
 	mvcc_lock_shared(m);
-	index_children(&m->index, dir, add_child, &l);
+	error = mvcc_bound(m, l.bound, &bound);
+	if (!error)
+		index_children(&m->index, dir, add_child, &l);
 	mvcc_unlock_shared(m);
 	for (size_t i = 0; i < l.count && l.unknown > 0 && !error; i++)
-		error = complete(m, &l.found[i].view);
+		error = complete(m, l.bound, &l.found[i].view);
 	if (!error)
 		finish(&l, out);
 	free(l.found);
 	writer_free(&l.text);
+	return error;
+}
+
+int mvcc_list(struct mvcc *m, struct span dir, uint64_t rev_main, struct mvcc_list *out)
+{
+	int error;
+	/* As in mvcc_get. */
+	do {
+		error = list_at(m, dir, rev_main, out);
+	} while (error == -ENODATA && rev_main == 0);
 	return error;
 }
 

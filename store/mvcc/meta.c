@@ -9,6 +9,7 @@ void mvcc_put_meta(struct mvcc *m, struct span name, struct span value)
 {
 	assert(mvcc_is_writer(m) && name.size <= BACKEND_META_NAME_MAX);
 	buffer_put_meta(m->active, name, value);
+	m->state.hash = hash_meta(m->state.hash, name, value);
 }
 
 static int copy_out(struct span value, void **out, size_t *size)

@@ -1,4 +1,5 @@
 /* The writer's side, and the numbers that anybody may ask for. */
+#include "base/crc32c.h"
 #include "store/mvcc/inside.h"
 
 #include <assert.h>
@@ -103,22 +104,46 @@ static enum commit_urgency urgency_of(const struct buffer *b)
 	return buffer_has_changes(b) ? COMMIT_SOON : COMMIT_LAZY;
 }
 
+/* The command's records are as they will stay. */
+static void seal_records(struct mvcc *m, int64_t time_ns)
+{
+	struct buffer *b = m->active;
+	for (size_t i = m->writing.records_first; i < b->records_count; i++) {
+		struct buffer_record *r = &b->records[i];
+		record_stamp((void *)r->bytes.data, time_ns);
+		r->crc = crc32c(0, r->bytes.data, r->bytes.size);
+		m->state.hash = hash_record(m->state.hash, r);
+	}
+}
+
+void mvcc_compact(struct mvcc *m, uint64_t revision)
+{
+	assert(mvcc_is_writer(m) && revision > m->state.compact_revision && revision <= m->state.revision);
+	m->state.compact_revision = revision;
+	m->state.hash = hash_floor(m->state.hash, revision);
+	times_drop(&m->times, revision);
+	m->writing.urgent = true;
+}
+
 uint64_t mvcc_end(struct mvcc *m, int64_t time_ns)
 {
 	assert(mvcc_is_writer(m));
 	struct buffer *b = m->active;
 	struct state *s = &m->state;
-	for (size_t i = m->writing.records_first; i < b->records_count; i++)
-		record_stamp((void *)b->records[i].bytes.data, time_ns);
+	seal_records(m, time_ns);
 	if (m->writing.sub > 0) {
 		s->revision++;
 		s->last_time_ns = time_ns > s->last_time_ns ? time_ns : s->last_time_ns;
+		times_add(&m->times, s->revision, s->last_time_ns);
 	}
 	s->applied = m->writing.index;
 	s->term = m->writing.term;
+	hash_points_add(&m->hashes, (struct hash_point){s->applied, s->hash});
 	b->commands++;
 	uint64_t revision = s->revision;
 	enum commit_urgency urgency = urgency_of(b);
+	if (m->writing.urgent && urgency < COMMIT_SOON)
+		urgency = COMMIT_SOON;
 	mvcc_publish(m);
 	writer_in = NULL;
 	pthread_rwlock_unlock(&m->lock);
@@ -151,18 +176,43 @@ int64_t mvcc_last_time(const struct mvcc *m)
 	return atomic_load(&m->last_time_ns);
 }
 
+uint64_t mvcc_revision_by(struct mvcc *m, int64_t time_ns)
+{
+	mvcc_lock_shared(m);
+	uint64_t revision = times_find(&m->times, time_ns);
+	mvcc_unlock_shared(m);
+	return revision;
+}
+
+void mvcc_hash_now(struct mvcc *m, struct mvcc_hash *out)
+{
+	mvcc_lock_shared(m);
+	*out = (struct mvcc_hash){m->state.applied, m->state.revision, m->state.hash};
+	mvcc_unlock_shared(m);
+}
+
+int mvcc_hash_at(struct mvcc *m, uint64_t index, uint64_t *out)
+{
+	mvcc_lock_shared(m);
+	int error = hash_points_find(&m->hashes, index, out);
+	mvcc_unlock_shared(m);
+	return error;
+}
+
 void mvcc_stats(struct mvcc *m, struct mvcc_stats *out)
 {
 	mvcc_lock_shared(m);
 	uint64_t keys = m->index.live > 0 ? m->index.live - 1 : 0;
 	uint64_t live_bytes = m->index.live_bytes + keys * 256;
-	uint64_t db_bytes = backend_used_bytes(m->backend);
+	uint64_t db_bytes = backend_file_bytes(m->backend);
 	mvcc_unlock_shared(m);
 	*out = (struct mvcc_stats){
 		.keys = keys,
 		.db_bytes = db_bytes,
+		.used_bytes = atomic_load(&m->used_bytes),
 		.live_bytes = live_bytes,
 		.commits = atomic_load(&m->commits),
+		.compacted = atomic_load(&m->compacted),
 		.error = atomic_load(&m->error),
 	};
 }

@@ -10,7 +10,11 @@
  *
  * Threads: one writer (apply) between mvcc_begin and mvcc_end; any number of readers at any time. Readers see whole commands only.
  * Errors are negative errnos: -ENOENT no such key then, or a revision still to come; -ENODATA the revision was compacted;
- * -EIO the disk failed or the data is corrupt. Outputs are untouched on failure. */
+ * -EIO the disk failed or the data is corrupt. Outputs are untouched on failure.
+ *
+ * Compaction: a command raises the floor, the oldest revision that can be read (the same on every node, at that command). What no revision from
+ * there on shows is deleted later, in small steps, by the backend thread of each node for itself. A record that was read keeps the blocks of
+ * its content until record_done, whatever happens meanwhile. */
 #ifndef TALLY_STORE_MVCC_H
 #define TALLY_STORE_MVCC_H
 
@@ -30,7 +34,10 @@
 #define MVCC_KEY_MAX 4095u
 #define MVCC_XATTRS_MAX 65536u
 #define MVCC_ROOT_INO 1u
-#define MVCC_FORMAT 1u /* of the LMDB file; another one is refused */
+#define MVCC_FORMAT 2u /* of the LMDB file; another one is refused */
+/* Hashes of entries with these numbers are remembered for longer. */
+#define MVCC_HASH_STEP 256u
+#define MVCC_HASH_STRIDE 16384u
 
 /* Revisions of one command share `main`; `sub` counts its changes. */
 struct rev {
@@ -64,6 +71,7 @@ struct record {
 	struct span data;   /* a file's content if size <= MVCC_INLINE_MAX, a link's target; else empty */
 	struct rev stored;  /* where this record itself is stored: its own revision, a touch included */
 	void *memory;       /* owns the spans; ended by record_done */
+	struct hold *hold;  /* keeps its blocks; ended by record_done */
 };
 
 /* Ends a record got from a call here. A zeroed record is fine. */
@@ -105,6 +113,8 @@ void mvcc_tombstone(struct mvcc *m, struct span key);
 void mvcc_put_block(struct mvcc *m, uint64_t ino, uint32_t block, struct span data);
 /* A small named value, committed together with the applied index: sessions and the like. An empty value deletes it. */
 void mvcc_put_meta(struct mvcc *m, struct span name, struct span value);
+/* Raises the floor to `revision`, which is above it and not above mvcc_revision. */
+void mvcc_compact(struct mvcc *m, uint64_t revision);
 /* Chunks of a large write on their way (command.h): kept until dropped. */
 struct stage_id {
 	uint64_t origin;
@@ -128,6 +138,18 @@ uint64_t mvcc_compact_revision(const struct mvcc *m); /* oldest revision that ca
 uint64_t mvcc_applied(const struct mvcc *m);          /* log index of the last mvcc_end */
 uint64_t mvcc_durable(const struct mvcc *m);          /* applied index that would survive a power cut now */
 int64_t mvcc_last_time(const struct mvcc *m);         /* time of the last revision; the next must be later */
+/* A revision made at `time_ns` or before, the newest such one or a little older; 0 if none is known. */
+uint64_t mvcc_revision_by(struct mvcc *m, int64_t time_ns);
+
+/* One number for all that was ever put (hash.h): the same on nodes that applied the same entries. */
+struct mvcc_hash {
+	uint64_t index; /* as of this log entry */
+	uint64_t revision;
+	uint64_t hash;
+};
+void mvcc_hash_now(struct mvcc *m, struct mvcc_hash *out);
+/* As of a recent log entry; -ENOENT if it is not remembered. */
+int mvcc_hash_at(struct mvcc *m, uint64_t index, uint64_t *out);
 
 /* rev_main 0 is the present. */
 int mvcc_get(struct mvcc *m, struct span key, uint64_t rev_main, struct record *out);
@@ -163,7 +185,8 @@ int mvcc_range(struct mvcc *m, struct span start, struct span end, uint64_t rev_
 /* How many there are, without reading them. */
 int mvcc_count(struct mvcc *m, struct span start, struct span end, uint64_t rev_main, uint64_t *out);
 
-/* The retained revisions of a key, oldest first, touches left out, tombstones flagged. malloc'ed; -ENOENT if there never was such a key. */
+/* The retained revisions of a key, oldest first, touches left out, tombstones flagged: those from the floor on, and before them what stood
+ * there then, as of the floor; so each can be read at the revision given. malloc'ed; -ENOENT if there is none. */
 struct mvcc_version {
 	struct rev rev;
 	bool tombstone;
@@ -192,9 +215,11 @@ bool mvcc_has_children(struct mvcc *m, struct span dir);
 
 struct mvcc_stats {
 	uint64_t keys;       /* live, the root not counted */
-	uint64_t db_bytes;   /* of the LMDB file in use */
+	uint64_t db_bytes;   /* of the LMDB file */
+	uint64_t used_bytes; /* of it, without the pages that were freed and will be used again; as of the last commit */
 	uint64_t live_bytes; /* sizes of live files, and 256 for each key */
 	uint64_t commits;    /* LMDB commits so far */
+	uint64_t compacted;  /* the floor up to which all is deleted that can be */
 	int error;           /* 0, or why the store stopped (-EIO, -ENOSPC) */
 };
 void mvcc_stats(struct mvcc *m, struct mvcc_stats *out);

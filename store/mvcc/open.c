@@ -1,3 +1,4 @@
+#include "base/crc32c.h"
 #include "store/mvcc/inside.h"
 
 #include <errno.h>
@@ -17,7 +18,9 @@ static void make_root(struct buffer *b)
 		.mode = S_IFDIR | 0755,
 		.nlink = 2,
 	};
-	record_encode(&root, buffer_add_record(b, root.modified, record_bytes(&root)));
+	void *bytes = buffer_add_record(b, root.modified, record_bytes(&root));
+	record_encode(&root, bytes);
+	b->records[0].crc = crc32c(0, bytes, record_bytes(&root));
 }
 
 static int open_backend(struct mvcc *m, const struct mvcc_config *config, char *why, size_t why_size)
@@ -43,6 +46,7 @@ static int index_record(void *ctx, struct rev rev, struct span bytes)
 	if (r.flags & RECORD_TOUCH)
 		mark.sub |= MARK_TOUCH;
 	index_put(&m->index, r.key, mark, &(struct index_put){r.ino, r.size, r.mode});
+	times_add(&m->times, rev.main, r.time_ns);
 	return 0;
 }
 
@@ -58,6 +62,10 @@ static int rebuild(struct mvcc *m)
 		error = backend_each_stage(m->backend, note_stage, m);
 	if (!error)
 		error = load_find_origin(m);
+	if (!error)
+		error = compaction_load(m);
+	times_drop(&m->times, m->state.compact_revision);
+	hash_points_add(&m->hashes, (struct hash_point){m->state.applied, m->state.hash});
 	return error == -EIO ? -EBADMSG : error;
 }
 
@@ -77,6 +85,8 @@ static void mvcc_free(struct mvcc *m)
 	index_free(&m->index);
 	buffer_free(&m->generations[0]);
 	buffer_free(&m->generations[1]);
+	compaction_free(&m->committer.compaction);
+	holds_done(&m->holds);
 	free(m->stages);
 	pthread_rwlock_destroy(&m->lock);
 	free(m);
@@ -88,6 +98,7 @@ int mvcc_open(const struct mvcc_config *config, struct mvcc **out, char *why, si
 	if (!m || !(m->backend = calloc(1, sizeof *m->backend)))
 		abort();
 	lock_init(m);
+	holds_init(&m->holds, committer_released, m);
 	m->active = &m->generations[0];
 	int error = open_backend(m, config, why, why_size);
 	if (error)

@@ -16,12 +16,17 @@ struct range {
 	char next[MVCC_KEY_MAX + 1]; /* where the next chunk begins */
 };
 
-/* Live keys in the next `visit` keys, with the marks of up to `room` of them if `marks` is given. */
-static uint64_t next_chunk(struct range *g, struct mark *marks, size_t room, size_t visit)
+/* Live keys in the next `visit` keys, with the marks of up to `room` of them if `marks` is given. -ENODATA if the revision has been compacted. */
+static int next_chunk(struct range *g, struct mark *marks, size_t room, size_t visit, uint64_t *out)
 {
-	uint64_t count = 0;
+	uint64_t count = 0, bound;
 	const struct index_node *n = NULL;
 	mvcc_lock_shared(g->m);
+	int error = mvcc_bound(g->m, g->bound, &bound);
+	if (error) {
+		mvcc_unlock_shared(g->m);
+		return error;
+	}
 	struct index_cursor c = index_seek(&g->m->index, (struct span){g->next, g->next_size});
 	for (; visit > 0 && count < room && g->left > 0; visit--, index_next(&c)) {
 		struct index_view view;
@@ -46,7 +51,8 @@ static uint64_t next_chunk(struct range *g, struct mark *marks, size_t room, siz
 		g->next_size = n->key_size + 1u;
 	}
 	mvcc_unlock_shared(g->m);
-	return count;
+	*out = count;
+	return 0;
 }
 
 static int range_begin(struct range *g, struct mvcc *m, struct span start, struct span end, uint64_t rev_main, uint64_t limit)
@@ -72,10 +78,11 @@ int mvcc_range(struct mvcc *m, struct span start, struct span end, uint64_t rev_
 	int error = range_begin(&g, m, start, end, rev_main, limit);
 	bool stop = false;
 	while (!error && !stop && !g.over) {
-		uint64_t count = next_chunk(&g, marks, RANGE_CHUNK, COUNT_CHUNK);
+		uint64_t count = 0;
+		error = next_chunk(&g, marks, RANGE_CHUNK, COUNT_CHUNK, &count);
 		for (uint64_t i = 0; i < count && !error && !stop; i++) {
 			struct record r;
-			error = mvcc_load(m, mark_rev(marks[i]), &r);
+			error = mvcc_load(m, mark_rev(marks[i]), g.bound, &r);
 			if (!error) {
 				stop = fn(ctx, &r) != 0;
 				record_done(&r);
@@ -88,10 +95,12 @@ int mvcc_range(struct mvcc *m, struct span start, struct span end, uint64_t rev_
 int mvcc_count(struct mvcc *m, struct span start, struct span end, uint64_t rev_main, uint64_t *out)
 {
 	struct range g;
-	uint64_t total = 0;
+	uint64_t total = 0, count = 0;
 	int error = range_begin(&g, m, start, end, rev_main, 0);
-	while (!error && !g.over)
-		total += next_chunk(&g, NULL, COUNT_CHUNK, COUNT_CHUNK);
+	while (!error && !g.over) {
+		error = next_chunk(&g, NULL, COUNT_CHUNK, COUNT_CHUNK, &count);
+		total += count;
+	}
 	if (!error)
 		*out = total;
 	return error;

@@ -28,6 +28,8 @@
  * key, time and revisions mean anything. */
 #include "store/mvcc/record.h"
 
+#include "store/mvcc/holds.h"
+
 #include <assert.h>
 #include <endian.h>
 #include <errno.h>
@@ -86,6 +88,8 @@ static uint8_t *put_span(uint8_t *p, struct span s)
 void record_done(struct record *r)
 {
 	free(r->memory);
+	if (r->hold)
+		hold_release(r->hold);
 	*r = (struct record){0};
 }
 

@@ -35,6 +35,7 @@ void mvcc_stage_put(struct mvcc *m, const struct stage_id *id, uint32_t chunk, s
 	assert(mvcc_is_writer(m) && chunk < UINT32_MAX);
 	stage_note(m, id, chunk);
 	buffer_put_stage(m->active, id, chunk, data);
+	m->state.hash = hash_stage(m->state.hash, id, chunk, data);
 }
 
 static int read_chunk(struct mvcc *m, MDB_txn *txn, const struct stage_id *id, uint32_t chunk, struct span *out)
@@ -81,5 +82,8 @@ void mvcc_stage_drop(struct mvcc *m, const struct stage_id *below)
 		else
 			m->stages[kept++] = s;
 	}
+	/* Which stages there were to drop is told by what is in the hash already. */
+	if (kept < m->stages_count)
+		m->state.hash = hash_stage_drop(m->state.hash, below);
 	m->stages_count = kept;
 }

@@ -1,5 +1,5 @@
-/* The state: u32 format, then (in format 1) u64 cluster id, applied, term, revision, compact revision, next ino, last time, and a u32 CRC32C of
- * all that. Whatever the format, it begins with its number. */
+/* The state: u32 format, then (in format 2) u64 cluster id, applied, term, revision, compact revision, next ino, last time, hash, and a u32 CRC32C
+ * of all that. Whatever the format, it begins with its number. */
 #include "store/mvcc/state.h"
 
 #include "base/crc32c.h"
@@ -18,6 +18,7 @@ void state_encode(const struct state *s, struct writer *w)
 	writer_u64(w, s->compact_revision);
 	writer_u64(w, s->next_ino);
 	writer_u64(w, (uint64_t)s->last_time_ns);
+	writer_u64(w, s->hash);
 	writer_u32(w, crc32c(0, w->data + from, w->size - from));
 }
 
@@ -33,6 +34,7 @@ int state_decode(struct span bytes, struct state *out)
 		s.compact_revision = reader_u64(&r);
 		s.next_ino = reader_u64(&r);
 		s.last_time_ns = (int64_t)reader_u64(&r);
+		s.hash = reader_u64(&r);
 		if (reader_u32(&r) != crc32c(0, bytes.data, bytes.size < 4 ? 0 : bytes.size - 4) || !reader_done(&r))
 			return -EBADMSG;
 	}

@@ -13,6 +13,7 @@ struct state {
 	uint64_t compact_revision;
 	uint64_t next_ino;
 	int64_t last_time_ns;
+	uint64_t hash; /* over all that was ever put: hash.h */
 };
 
 void state_encode(const struct state *s, struct writer *w);

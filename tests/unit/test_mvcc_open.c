@@ -166,7 +166,7 @@ static void a_store_of_another_format_is_refused(void **state)
 	struct fixture *f = *state;
 	mvcc_close(f->m);
 	overwrite_state(f, "\x09\0\0\0whatever format 9 has here", 30);
-	expect_refusal(f, CLUSTER, -EBADMSG, "in format 9, this tallyfs reads format 1");
+	expect_refusal(f, CLUSTER, -EBADMSG, "in format 9, this tallyfs reads format 2");
 }
 
 static void a_damaged_state_is_refused(void **state)
