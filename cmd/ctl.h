@@ -46,6 +46,9 @@ int ctl_put(struct ctl *ctl);
 int ctl_del(struct ctl *ctl);
 int ctl_history(struct ctl *ctl);
 int ctl_endpoint(struct ctl *ctl);
+int ctl_snapshot(struct ctl *ctl);
+/* Working on a file needs no node. */
+bool ctl_snapshot_needs_node(const struct ctl_options *o);
 int ctl_txn(struct ctl *ctl);
 int ctl_watch(struct ctl *ctl);
 

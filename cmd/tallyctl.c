@@ -26,9 +26,11 @@ static const struct command_entry commands[] = {
 	{"txn", "(on stdin: compare, then, else: one operation a line, a blank line between the three parts)", 0, 0, 0, ctl_txn},
 	{"watch", "KEY [--prefix] [--rev N]", 1, 1, GIVEN_PREFIX | GIVEN_REV, ctl_watch},
 	{"endpoint", "status | health", 1, 1, 0, ctl_endpoint},
+	{"snapshot", "save FILE [--consistency serial|linearizable] | restore FILE DATA | status FILE", 2, 3, GIVEN_CONSISTENCY,
+	 ctl_snapshot},
 };
 
-static const char *const later[] = {"compact", "lease", "lock", "elect", "member", "move-leader", "snapshot", "check"};
+static const char *const later[] = {"compact", "lease", "lock", "elect", "member", "move-leader", "check"};
 
 static void usage(FILE *to)
 {
@@ -128,6 +130,8 @@ int main(int argc, char **argv)
 	const struct command_entry *e = find_command(&o);
 	if (!e)
 		return CTL_USAGE;
+	if (e->run == ctl_snapshot && !ctl_snapshot_needs_node(&o))
+		return ctl_snapshot(&(struct ctl){.options = &o, .args = o.args + 1, .args_count = o.args_count - 1});
 	if (!o.endpoints) {
 		ctl_say("no endpoint: give --endpoints or set TALLYCTL_ENDPOINTS");
 		return CTL_USAGE;

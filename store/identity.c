@@ -40,16 +40,20 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-static uint64_t cluster_id_of(const struct identity *i)
+uint64_t identity_draw(void)
 {
 	uint64_t id = 0;
-	if (i->members_count == 1 && i->members[0].address[0] == '\0') {
-		while (id == 0)
-			if (getrandom(&id, sizeof(id), 0) != sizeof(id))
-				abort();
-		return id;
-	}
-	id = 0x6c62272e07bb0142u;
+	while (id == 0)
+		if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+			abort();
+	return id;
+}
+
+static uint64_t cluster_id_of(const struct identity *i)
+{
+	if (i->members_count == 1 && i->members[0].address[0] == '\0')
+		return identity_draw();
+	uint64_t id = 0x6c62272e07bb0142u;
 	for (uint32_t m = 0; m < i->members_count; m++)
 		id = hash_text(hash_text(hash_text(hash_text(id, i->members[m].name), "="), i->members[m].address), "/");
 	return id;
@@ -113,7 +117,8 @@ static int read_node_file(const char *path, struct identity *i, char *why, size_
 	while (rc == 0 && fgets(line, sizeof(line), f))
 		rc = parse_line(i, line);
 	fclose(f);
-	if (rc == 0 && (i->cluster_id == 0 || i->members_count == 0 || i->name[0] == '\0'))
+	bool unnamed = i->members_count == 0 && i->name[0] == '\0';
+	if (rc == 0 && (i->cluster_id == 0 || (!unnamed && (i->members_count == 0 || i->name[0] == '\0'))))
 		rc = -EBADMSG;
 	if (rc < 0)
 		refuse(why, why_size, rc, path, "is damaged or of another version; put it back as it was, it never changes");
@@ -137,7 +142,9 @@ static int write_node_file(const char *data, const char *path, const struct iden
 	FILE *f = fopen(temporary, "we");
 	if (!f)
 		return -errno;
-	fprintf(f, "%scluster %016" PRIx64 "\nname %s\n", NODE_FILE_HEAD, i->cluster_id, i->name);
+	fprintf(f, "%scluster %016" PRIx64 "\n", NODE_FILE_HEAD, i->cluster_id);
+	if (i->name[0])
+		fprintf(f, "name %s\n", i->name);
 	for (uint32_t m = 0; m < i->members_count; m++)
 		fprintf(f, "member %s %s\n", i->members[m].name, i->members[m].address);
 	int rc = fflush(f) != 0 || fsync(fileno(f)) < 0 ? -errno : 0;
@@ -163,6 +170,28 @@ static void describe_new(const struct store_config *config, struct identity *i)
 	}
 	qsort(i->members, i->members_count, sizeof(i->members[0]), by_name);
 	i->cluster_id = cluster_id_of(i);
+}
+
+int identity_write_unnamed(const char *data, uint64_t cluster_id)
+{
+	char path[4200];
+	struct identity i = {.cluster_id = cluster_id};
+	snprintf(path, sizeof(path), "%s/node", data);
+	return write_node_file(data, path, &i);
+}
+
+/* A restored DATA starts for the first time. */
+static int describe_restored(const struct store_config *config, struct identity *i, char *why, size_t why_size)
+{
+	uint64_t cluster_id = i->cluster_id;
+	describe_new(config, i);
+	i->cluster_id = cluster_id;
+	if (i->members_count == 1)
+		return 0;
+	snprintf(why, why_size,
+		 "%s: was restored from a snapshot and begins as a cluster of one: name only this node in cluster=; the others join later",
+		 config->data);
+	return -EINVAL;
 }
 
 static bool holds_data(const char *data)
@@ -214,11 +243,14 @@ static int settle(const struct store_config *config, struct identity *i, char *w
 	if (i->fresh && holds_data(config->data))
 		return refuse(why, why_size, -EBADMSG, path,
 			      "is missing although DATA holds a log or a store; put it back, it never changes");
+	bool unnamed = rc == 0 && i->name[0] == '\0';
 	if (i->fresh)
 		describe_new(config, i);
-	else if (rc < 0)
+	else if (unnamed)
+		rc = describe_restored(config, i, why, why_size);
+	if (!i->fresh && rc < 0)
 		return rc;
-	else if (config->name && strcmp(config->name, i->name) != 0) {
+	if (!i->fresh && config->name && strcmp(config->name, i->name) != 0) {
 		snprintf(why, why_size, "%s: belongs to node '%s', but name=%s was given", config->data, i->name, config->name);
 		return -EINVAL;
 	}
@@ -229,7 +261,7 @@ static int settle(const struct store_config *config, struct identity *i, char *w
 		snprintf(why, why_size, "name=%s is not among the members in cluster=", i->name);
 		return -EINVAL;
 	}
-	if (i->fresh && (rc = write_node_file(config->data, path, i)) < 0)
+	if ((i->fresh || unnamed) && (rc = write_node_file(config->data, path, i)) < 0)
 		return refuse(why, why_size, rc, path, strerror(-rc));
 	return 0;
 }

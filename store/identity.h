@@ -8,6 +8,8 @@
  *	member n1 10.0.0.1:7701
  *	member n2 10.0.0.2:7701
  *
+ * What `tallyctl snapshot restore` made has a cluster and no more: its name, and that it is alone, are added when it first starts.
+ *
  * All members derive the same cluster id from the same cluster= (a cluster of one draws it), and the same node ids from the names. */
 #ifndef TALLY_STORE_IDENTITY_H
 #define TALLY_STORE_IDENTITY_H
@@ -31,6 +33,10 @@ int identity_open(const struct store_config *config, struct identity *out, char 
 /* If DATA was new, removes what this start made in it: a start that failed must not fix a cluster= that the user may yet correct. */
 void identity_withdraw(const struct identity *i, const char *data);
 void identity_close(struct identity *i);
+/* The number of a new cluster of one. */
+uint64_t identity_draw(void);
+/* Writes the node file of a restored DATA, durably. */
+int identity_write_unnamed(const char *data, uint64_t cluster_id);
 /* The member with this id, or NULL. */
 const struct store_member *identity_member(const struct identity *i, uint64_t id);
 

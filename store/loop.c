@@ -188,6 +188,7 @@ static void keep_house(struct store *s, const struct raft_status *status, uint64
 	if (stats.error < 0 && atomic_exchange(&s->disk_error, stats.error) == 0)
 		log_error("the store cannot be written: %s; this node takes no more part", strerror(-stats.error));
 	trim_log(s, status, trimmed);
+	dumps_expire(s->dumps, clock_mono_ns());
 }
 
 static void wait_for_work(struct store *s)

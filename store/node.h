@@ -7,6 +7,7 @@
 
 #include "raft/wal.h"
 #include "store/apply.h"
+#include "store/dumps.h"
 #include "store/identity.h"
 #include "store/replica.h"
 #include "store/watch.h"
@@ -59,6 +60,7 @@ struct store {
 	struct mvcc *mvcc;
 	struct watch_hub *watch;
 	struct apply *apply;
+	struct dumps *dumps;
 	struct pending *pending;
 	struct raft *raft;
 	struct peer_net *net; /* NULL in a cluster of one */

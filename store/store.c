@@ -1,6 +1,8 @@
 #include "base/clock.h"
 #include "base/log.h"
+#include "store/folders.h"
 #include "store/node.h"
+#include "store/recover.h"
 #include "store/txn.h"
 
 #include <errno.h>
@@ -43,21 +45,20 @@ static int open_log(struct store *s, char *why, size_t why_size)
 
 static int open_mvcc(struct store *s, char *why, size_t why_size)
 {
-	char dir[4200];
-	snprintf(dir, sizeof(dir), "%s/store", s->config.data);
+	char dir[FOLDER_PATH_BYTES];
+	int rc = folders_settle(s->config.data);
+	if (rc < 0) {
+		snprintf(why, why_size, "%s: cannot put the store in its place: %s", s->config.data, strerror(-rc));
+		return rc;
+	}
+	folder_path(s->config.data, FOLDER_STORE, dir);
 	struct mvcc_config config = {.dir = dir, .cluster_id = s->identity.cluster_id};
-	int rc = mvcc_open(&config, &s->mvcc, why, why_size);
+	rc = mvcc_open(&config, &s->mvcc, why, why_size);
+	if (rc == 0)
+		rc = recover_log(s->wal, s->mvcc, s->config.data, why, why_size);
 	if (rc < 0)
 		return rc;
-	uint64_t applied = mvcc_applied(s->mvcc);
-	if (applied > wal_last(s->wal) || applied + 1 < wal_first(s->wal)) {
-		snprintf(why, why_size,
-			 "%s: the store has applied entry %llu, but the log in wal/ holds %llu to %llu: one of them is not the latest; "
-			 "put the latest of both back",
-			 s->config.data, (unsigned long long)applied, (unsigned long long)wal_first(s->wal),
-			 (unsigned long long)wal_last(s->wal));
-		return -EBADMSG;
-	}
+	s->dumps = dumps_new(s->mvcc, s->epoch);
 	s->watch = watch_hub_new(s->mvcc);
 	return apply_open(s->mvcc, &s->apply);
 }
@@ -148,6 +149,7 @@ static void teardown(struct store *s)
 		raft_free(s->raft);
 	if (s->apply)
 		apply_close(s->apply);
+	dumps_free(s->dumps);
 	watch_hub_free(s->watch);
 	if (s->mvcc)
 		mvcc_close(s->mvcc);
@@ -270,6 +272,11 @@ void store_cancel(struct store *s, struct store_op *op)
 struct mvcc *store_mvcc(struct store *s)
 {
 	return s->mvcc;
+}
+
+struct dumps *store_dumps(struct store *s)
+{
+	return s->dumps;
 }
 
 struct watch_hub *store_watch(struct store *s)

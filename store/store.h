@@ -76,6 +76,8 @@ void store_cancel(struct store *s, struct store_op *op);
 
 /* The reads of mvcc.h on this node's store: mvcc_get(store_mvcc(s), ...). */
 struct mvcc *store_mvcc(struct store *s);
+/* Pictures of it for clients. */
+struct dumps *store_dumps(struct store *s);
 /* What changes on this node's store, as it is applied (watch.h). */
 struct watch_hub *store_watch(struct store *s);
 const struct store_config *store_settings(const struct store *s); /* as in force; strings owned by the store */

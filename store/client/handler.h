@@ -20,8 +20,10 @@ void answer_refuse(struct answer *a, int error, const char *format, ...) __attri
 
 /* Does it have to pass a read barrier before handler_read? */
 bool handler_needs_barrier(const struct request *r);
-/* GET, HISTORY, STATUS, HEALTH. Bounded work: one page. */
+/* GET, HISTORY, STATUS, HEALTH, SNAPSHOT. Bounded work: one page. */
 void handler_read(struct store *s, const struct request *r, struct answer *out);
+/* A part of handler_read. Its first page waits for a commit to the disk. */
+void handler_snapshot(struct store *s, const struct request *r, struct answer *out);
 /* PUT, DELETE, LOAD, TXN: the command, its spans borrowed from `r`. Or a negative errno, the answer saying why. */
 int handler_command(struct store *s, const struct request *r, struct command *c, struct answer *out);
 /* The answer to a write that the store is done with. */

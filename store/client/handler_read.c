@@ -256,6 +256,8 @@ bool handler_needs_barrier(const struct request *r)
 {
 	if (r->type == REQUEST_HEALTH)
 		return true;
+	if (r->type == REQUEST_SNAPSHOT)
+		return r->rev == 0 && !(r->flags & REQUEST_SERIAL);
 	return (r->type == REQUEST_GET || r->type == REQUEST_HISTORY) && !(r->flags & REQUEST_SERIAL);
 }
 
@@ -269,6 +271,8 @@ void handler_read(struct store *s, const struct request *r, struct answer *out)
 		out->head.revision = mvcc_revision(store_mvcc(s));
 	} else if (r->type == REQUEST_HEALTH) {
 		health(s, out);
+	} else if (r->type == REQUEST_SNAPSHOT) {
+		handler_snapshot(s, r, out);
 	} else if (prefix && r->type == REQUEST_GET ? !prefix_valid(r->key) : !command_key_valid(r->key)) {
 		answer_refuse(out, -EINVAL, "%.*s: not a valid key", (int)(r->key.size < 200 ? r->key.size : 200),
 			      r->key.data ? (const char *)r->key.data : "");

@@ -45,9 +45,16 @@
 const char *request_type_name(uint8_t type)
 {
 	static const char *const names[REQUEST_TYPES] = {
-		[0] = "malformed",           [REQUEST_GET] = "get",         [REQUEST_PUT] = "put",
-		[REQUEST_DELETE] = "delete", [REQUEST_HISTORY] = "history", [REQUEST_STATUS] = "status",
-		[REQUEST_HEALTH] = "health", [REQUEST_LOAD] = "load",       [REQUEST_TXN] = "txn",
+		[0] = "malformed",
+		[REQUEST_GET] = "get",
+		[REQUEST_PUT] = "put",
+		[REQUEST_DELETE] = "delete",
+		[REQUEST_HISTORY] = "history",
+		[REQUEST_STATUS] = "status",
+		[REQUEST_HEALTH] = "health",
+		[REQUEST_LOAD] = "load",
+		[REQUEST_TXN] = "txn",
+		[REQUEST_SNAPSHOT] = "snapshot",
 		[REQUEST_WATCH] = "watch",
 	};
 	return type < REQUEST_TYPES && names[type] ? names[type] : names[0];

@@ -38,7 +38,11 @@ enum request_type {
 	 * key as value. Answered once there is one, or after `limit` ms. The response's revision, and count, are where to go on: `rev`, and as a u32 the
 	 * `value` of the next request, which is left out when 0: it is not 0 only within a revision too large for one answer. -ENODATA: what `rev` asks
 	 * for has been compacted; revision is then the first that has not. Waits for nothing else, with a quorum or without. */
-	REQUEST_WATCH = 14
+	REQUEST_WATCH = 14,
+	/* rev 0: takes a picture of the store; text: its manifest, count: its number. rev, that number: the page `limit`, from 0, behind the position
+	 * `from` (at first empty: the start); text: a chunk (store/mvcc/dump.h), next: the position behind it, count: the sum of all pages so far. With
+	 * REQUEST_COUNT_ONLY: it is not wanted any more. */
+	REQUEST_SNAPSHOT = 22
 };
 #define REQUEST_TYPES 23 /* 0 stands for what could not be decoded; numbers without a name are not known yet */
 

@@ -68,6 +68,15 @@ int dump_chunk_check(const struct dump_manifest *m, struct span chunk, struct lo
 /* 0 if nothing is missing and the sum is right; else -EBADMSG. */
 int dump_end_check(const struct dump_manifest *m, const struct load_progress *p, uint32_t sum);
 
+/* Counts the keys that live at the stream's revision (the root not among them) from its chunks, which have been checked. Costs memory as the
+ * index of a store does. */
+struct dump_count;
+struct dump_count *dump_count_new(void);
+void dump_count_add(struct dump_count *c, struct span chunk);
+uint64_t dump_count_keys(const struct dump_count *c);
+/* NULL is fine. */
+void dump_count_free(struct dump_count *c);
+
 struct mvcc_load;
 
 struct mvcc_load_config {
@@ -94,6 +103,8 @@ void mvcc_load_close(struct mvcc_load *l);
 /* Removes a store, or a part of one, with its folder. */
 int mvcc_load_remove(const char *dir);
 
+/* The term of the entry mvcc_applied. Of the apply thread, or before it starts. */
+uint64_t mvcc_applied_term(const struct mvcc *m);
 /* The log entry as of which this store was loaded from a snapshot; false if it was not. */
 bool mvcc_origin(const struct mvcc *m, uint64_t *index, uint64_t *term);
 

@@ -280,6 +280,11 @@ void mvcc_load_close(struct mvcc_load *l)
 	load_free(l);
 }
 
+uint64_t mvcc_applied_term(const struct mvcc *m)
+{
+	return m->state.term;
+}
+
 bool mvcc_origin(const struct mvcc *m, uint64_t *index, uint64_t *term)
 {
 	if (m->origin_index == 0)
