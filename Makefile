@@ -4,6 +4,7 @@
 #   make demo       three nodes, narrated                     make lint     format, layers, banned calls, function length
 #   make asan tsan  the tests under sanitizers                make bench    the figures, and whether they are good enough
 #   make sim        the simulator: SEED=n [TRACE=1] replays, RUNS=n [FROM=s] [JOBS=j] walks seeds
+#   make faults     real faults on three hosts under load
 #   make install    PREFIX=/usr/local DESTDIR=                make deps     the Debian packages that are missing
 
 ifeq ($(origin CC),default)
@@ -31,6 +32,7 @@ CMD_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out cmd/tallyfs.c cmd/tallyctl
 TESTLIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
 UNIT      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 CLUSTER   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/cluster/test_*.c))
+FAULTS_PROGRAM := $(BUILD)/tests/faults/faults
 BENCH     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 
 SIM       := $(BUILD)/tests/sim/sim $(BUILD)/tests/sim/test_sim
@@ -114,6 +116,11 @@ lint:
 	@tests/deps.sh lint
 	@tests/lint.sh
 
+# Thirty random faults on three hosts under 2,000 writes a second: FAULTS=n SEED=n.
+faults: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) all $(FAULTS_PROGRAM)
+	@$(FAULTS_PROGRAM)
+
 bench: all $(BENCH)
 	@BUILD="$(BUILD)" tests/bench/run.sh
 
@@ -127,6 +134,6 @@ install: all
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests deps unit cluster sim check demo asan tsan lint bench format install clean
+.PHONY: all tests deps unit cluster sim check demo asan tsan lint bench faults format install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

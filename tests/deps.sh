@@ -20,6 +20,9 @@ else
 	need_library libsodium libsodium-dev
 	need_library cmocka libcmocka-dev
 	need_command fusermount3 fuse3
+	need_command ip iproute2
+	need_command nft nftables
+	need_command mkfs.ext4 e2fsprogs
 fi
 [ -n "$missing" ] || exit 0
 

@@ -290,7 +290,7 @@ static void a_changed_byte_inside_the_log_is_refused(void **state)
 /* The log is shorter than what the store has applied from it, or has lost entries: refused; or nothing was lost: all must be there. */
 static void refused_or_complete(struct cluster *c)
 {
-	const char *argv[12];
+	const char *argv[16];
 	node_argv(c, 0, argv);
 	int pid = run_spawn(argv, c->nodes[0].log);
 	int status = -1;

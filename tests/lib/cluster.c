@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define FUSE_MAGIC 0x65735546
-#define ARGV_MAX 12
+#define ARGV_MAX 16
 
 static struct cluster *live; /* for the signal handler and the teardown */
 
@@ -25,7 +25,10 @@ static void end_now(int sig)
 		if (live->nodes[i].pid > 0)
 			kill(live->nodes[i].pid, SIGKILL);
 		umount2(live->nodes[i].mount, MNT_DETACH);
+		umount2(live->nodes[i].data, MNT_DETACH); /* where a test gave it a disk of its own */
 	}
+	if (live && live->on_end)
+		live->on_end();
 	/* Only what a signal handler may call: hence no dir_remove. */
 	if (live && fork() == 0) {
 		execl("/bin/rm", "rm", "-rf", "--one-file-system", live->dir, (char *)NULL);
@@ -73,6 +76,7 @@ struct cluster *cluster_new(int count, const char *options)
 		snprintf(n->data, sizeof(n->data), "%s/data%d", dir, i + 1);
 		snprintf(n->mount, sizeof(n->mount), "%s/mnt%d", dir, i + 1);
 		snprintf(n->log, sizeof(n->log), "%s/log%d", dir, i + 1);
+		snprintf(n->host, sizeof(n->host), "127.0.0.1");
 		n->port = count > 1 ? free_port() : 0;
 		assert_int_equal(mkdir(n->data, 0700), 0);
 		assert_int_equal(mkdir(n->mount, 0755), 0);
@@ -107,17 +111,25 @@ void node_argv(const struct cluster *c, int i, const char **argv)
 	const struct cluster_node *n = &c->nodes[i];
 	size_t at = (size_t)snprintf(options, sizeof(options), "name=%s", n->name);
 	for (int m = 0; c->count > 1 && m < c->count; m++)
-		at += (size_t)snprintf(options + at, sizeof(options) - at, "%s%s=127.0.0.1:%d", m == 0 ? ",cluster=" : "/",
-				       c->nodes[m].name, c->nodes[m].port);
+		at += (size_t)snprintf(options + at, sizeof(options) - at, "%s%s=%s:%d", m == 0 ? ",cluster=" : "/", c->nodes[m].name,
+				       c->nodes[m].host, c->nodes[m].port);
 	if (n->client_port)
-		at += (size_t)snprintf(options + at, sizeof(options) - at, ",client=127.0.0.1:%d", n->client_port);
+		at += (size_t)snprintf(options + at, sizeof(options) - at, ",client=%s:%d", n->host, n->client_port);
 	if (n->nomount)
 		at += (size_t)snprintf(options + at, sizeof(options) - at, ",nomount");
 	if (c->options[0])
 		at += (size_t)snprintf(options + at, sizeof(options) - at, ",%s", c->options);
 	if (n->options[0])
 		at += (size_t)snprintf(options + at, sizeof(options) - at, ",%s", n->options);
+	static char enter[80];
 	int k = 0;
+	if (n->netns[0]) {
+		/* Not `ip netns exec`: that would hide the mount from us in a mount namespace of its own. */
+		snprintf(enter, sizeof(enter), "--net=%s", n->netns);
+		argv[k++] = "nsenter";
+		argv[k++] = enter;
+		argv[k++] = "--";
+	}
 	argv[k++] = tallyfs_binary();
 	argv[k++] = n->data;
 	if (!n->nomount)
@@ -416,6 +428,8 @@ int cluster_teardown(void **state)
 		if (log_complains(&c->nodes[i]))
 			bad = -1;
 	unmount_below(c->dir);
+	if (c->on_end)
+		c->on_end();
 	dir_remove(c->dir);
 	live = NULL;
 	free(c);

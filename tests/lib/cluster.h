@@ -26,6 +26,8 @@ struct cluster_node {
 	char log[128];
 	char options[256]; /* of this node, besides the cluster's */
 	bool nomount;
+	char host[40];   /* its address; 127.0.0.1 unless it lives elsewhere (netns.h) */
+	char netns[64];  /* the file of its network namespace; empty: this one */
 	int port;        /* for peers */
 	int client_port; /* for clients; 0: none */
 	int pid;         /* 0 when it does not run */
@@ -34,7 +36,8 @@ struct cluster_node {
 
 struct cluster {
 	char dir[96];
-	char options[256]; /* of every node */
+	char options[256];    /* of every node */
+	void (*on_end)(void); /* NULL; or called once all daemons have ended, also from a signal handler */
 	int count;
 	struct cluster_node nodes[CLUSTER_NODES_MAX];
 };
@@ -49,7 +52,7 @@ void cluster_start(struct cluster *c);
 struct cluster *cluster_up(int count, const char *options);
 int cluster_teardown(void **state);
 
-/* The command line of a node, for tests that start one in their own way: argv has room for 12 pointers; strings live until the next call. */
+/* The command line of a node, for tests that start one in their own way: argv has room for 16 pointers; strings live until the next call. */
 void node_argv(const struct cluster *c, int i, const char **argv);
 /* Starts it and does not wait. */
 void node_spawn(struct cluster *c, int i);
