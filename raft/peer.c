@@ -10,7 +10,8 @@
  * Seal 0 is none. Seal 1 is XChaCha20-Poly1305 (base/secret.h): a random nonce of 24 bytes behind the header, then the payload encrypted, then a tag
  * of 16 bytes that also covers the whole header. A frame with a seal, a kind or a format that this program does not know is malformed to it.
  *
- * A sealed frame is taken once (peer_window.h). What a node has seen it forgets when it restarts, so frames of its peers' current boots could then be
+ * A sealed frame is taken once (peer_window.h), but for those that introduce a node that has no link yet (PEER_JOIN, and PEER_MEMBERS of a leader
+ * that is not known): these carry what makes a repetition harmless in their payloads (store/join.c, store/members.c). What a node has seen it forgets when it restarts, so frames of its peers' current boots could then be
  * played to it again: to raft that is a network that is late and repeats itself, which it stands; proposals are applied once whatever comes twice.
  *
  * What nanomsg cannot take at once because the connection is busy waits in a short queue for each member, in order, and is sent as soon as the
@@ -35,7 +36,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define MEMBERS_MAX 16
+#define GUESTS_MAX 4
+#define LINKS_MAX (PEER_MEMBERS_MAX + GUESTS_MAX)
 #define BACKLOG_FRAMES_MAX 64u
 #define BACKLOG_BYTES_MAX (4u << 20)
 #define BUFFER_BYTES (4 << 20)
@@ -49,7 +51,9 @@ struct queued {
 };
 
 struct link {
-	uint64_t id;
+	uint64_t id;   /* 0: a guest, who is no member and is known by its address alone */
+	uint64_t used; /* a guest: when it was last sent to, on the clock of guests_clock */
+	char address[PEER_ADDRESS_BYTES];
 	int socket;                /* PUSH */
 	int send_fd;               /* readable when the socket takes a frame */
 	uint64_t seq;              /* of the last frame sent */
@@ -70,6 +74,7 @@ struct peer_net {
 	struct link *links;
 	uint32_t links_count;
 	uint32_t backlogs; /* links that have one */
+	uint64_t guests_clock;
 	_Atomic uint64_t sent;
 	_Atomic uint64_t received;
 	_Atomic uint64_t dropped;
@@ -159,29 +164,34 @@ static int open_listener(struct peer_net *n, const char *listen, char *why, size
 	return rc == 0 ? 0 : refuse(why, why_size, rc, "listen=", listen, strerror(-rc));
 }
 
+/* Makes it the last of the links. */
 static int open_link(struct peer_net *n, const struct peer_member *m, char *why, size_t why_size)
 {
 	char url[PEER_URL_BYTES];
 	struct link *l = &n->links[n->links_count];
 
-	if (!peer_address_connect_url(m->address, url))
+	if (!peer_address_connect_url(m->address, url) || strlen(m->address) >= sizeof(l->address))
 		return refuse(why, why_size, -EINVAL, "member address ", m->address,
 			      "not of the form HOST:PORT (a name or an IPv4 address)");
 	int rc = check_open(n, "member address ", m->address, why, why_size);
 	if (rc != 0)
 		return rc;
-	l->id = m->id;
+	*l = (struct link){.id = m->id};
+	memcpy(l->address, m->address, strlen(m->address) + 1);
 	l->socket = nn_socket(AF_SP, NN_PUSH);
 	if (l->socket < 0)
 		return refuse(why, why_size, -errno, "member address ", m->address, nn_strerror(errno));
-	n->links_count++;
 	set_option(l->socket, NN_SOL_SOCKET, NN_SNDBUF, BUFFER_BYTES);
 	set_option(l->socket, NN_SOL_SOCKET, NN_RECONNECT_IVL, RECONNECT_MS);
 	set_option(l->socket, NN_SOL_SOCKET, NN_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
 	set_option(l->socket, NN_TCP, NN_TCP_NODELAY, 1);
-	if (nn_connect(l->socket, url) < 0)
-		return refuse(why, why_size, -errno, "member address ", m->address, nn_strerror(errno));
+	if (nn_connect(l->socket, url) < 0) {
+		rc = refuse(why, why_size, -errno, "member address ", m->address, nn_strerror(errno));
+		nn_close(l->socket);
+		return rc;
+	}
 	l->send_fd = get_fd(l->socket, NN_SNDFD);
+	n->links_count++;
 	return 0;
 }
 
@@ -199,11 +209,11 @@ static int open_all(struct peer_net *n, const struct peer_config *config, char *
 
 int peer_net_open(const struct peer_config *config, struct peer_net **out, char *why, size_t why_size)
 {
-	assert(config->members_count <= MEMBERS_MAX);
+	assert(config->members_count <= PEER_MEMBERS_MAX);
 	struct peer_net *n = calloc(1, sizeof(*n));
 	if (!n)
 		abort();
-	n->links = calloc(MEMBERS_MAX, sizeof(*n->links));
+	n->links = calloc(LINKS_MAX, sizeof(*n->links));
 	if (!n->links)
 		abort();
 	n->cluster_id = config->cluster_id;
@@ -287,14 +297,22 @@ static void flush_backlogs(struct peer_net *n)
 			flush_backlog(n, &n->links[i]);
 }
 
+/* The last one takes its place. */
+static void close_link(struct peer_net *n, uint32_t place)
+{
+	struct link *l = &n->links[place];
+
+	backlog_drop(n, l);
+	nn_close(l->socket);
+	*l = n->links[--n->links_count];
+}
+
 void peer_net_close(struct peer_net *n)
 {
 	if (!n)
 		return;
-	for (uint32_t i = 0; i < n->links_count; i++) {
-		backlog_drop(n, &n->links[i]);
-		nn_close(n->links[i].socket);
-	}
+	while (n->links_count > 0)
+		close_link(n, n->links_count - 1);
 	if (n->socket >= 0)
 		nn_close(n->socket);
 	if (n->epoll_fd >= 0)
@@ -310,20 +328,76 @@ int peer_net_fd(const struct peer_net *n)
 
 static struct link *find_link(struct peer_net *n, uint64_t id)
 {
-	for (uint32_t i = 0; i < n->links_count; i++)
+	for (uint32_t i = 0; id != 0 && i < n->links_count; i++)
 		if (n->links[i].id == id)
 			return &n->links[i];
 	return NULL;
 }
 
-static struct queued build_frame(struct peer_net *n, struct link *l, enum peer_kind kind, struct span payload)
+static bool is_wanted(const struct link *l, const struct peer_member *members, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (members[i].id == l->id && strcmp(members[i].address, l->address) == 0)
+			return true;
+	return l->id == 0;
+}
+
+int peer_net_set_members(struct peer_net *n, const struct peer_member *members, uint32_t members_count)
+{
+	char why[PEER_URL_BYTES + 200];
+	int rc = 0;
+
+	assert(members_count <= PEER_MEMBERS_MAX);
+	for (uint32_t i = n->links_count; i-- > 0;)
+		if (n->links[i].id == n->self || !is_wanted(&n->links[i], members, members_count))
+			close_link(n, i);
+	for (uint32_t i = 0; i < members_count; i++) {
+		if (members[i].id == n->self || find_link(n, members[i].id))
+			continue;
+		int error = open_link(n, &members[i], why, sizeof(why));
+		rc = rc ? rc : error;
+	}
+	return rc;
+}
+
+void peer_net_become(struct peer_net *n, uint64_t cluster_id, uint64_t self, uint64_t epoch)
+{
+	n->cluster_id = cluster_id;
+	n->self = self;
+	n->epoch = epoch;
+	for (uint32_t i = 0; i < n->links_count; i++)
+		n->links[i].seq = 0;
+}
+
+/* A link that leads to this address: a member's, or a guest's, made at the cost of the guest who was not talked to for the longest. */
+static struct link *link_to(struct peer_net *n, const char *address)
+{
+	char why[PEER_URL_BYTES + 200];
+	uint32_t guests = 0, oldest = 0;
+
+	for (uint32_t i = 0; i < n->links_count; i++) {
+		struct link *l = &n->links[i];
+		if (strcmp(l->address, address) == 0)
+			return l;
+		if (l->id != 0)
+			continue;
+		if (guests++ == 0 || l->used < n->links[oldest].used)
+			oldest = i;
+	}
+	if (guests == GUESTS_MAX)
+		close_link(n, oldest);
+	struct peer_member guest = {.id = 0, .address = address};
+	return open_link(n, &guest, why, sizeof(why)) == 0 ? &n->links[n->links_count - 1] : NULL;
+}
+
+static struct queued build_frame(struct peer_net *n, struct link *l, uint64_t to, enum peer_kind kind, struct span payload)
 {
 	struct peer_frame_head head = {
 		.kind = (uint8_t)kind,
 		.size = (uint32_t)payload.size,
 		.cluster_id = n->cluster_id,
 		.from = n->self,
-		.to = l->id,
+		.to = to,
 		.epoch = n->epoch,
 		.seq = ++l->seq,
 	};
@@ -337,14 +411,11 @@ static struct queued build_frame(struct peer_net *n, struct link *l, enum peer_k
 	return q;
 }
 
-int peer_net_send(struct peer_net *n, uint64_t to, enum peer_kind kind, struct span payload)
+static int send_over(struct peer_net *n, struct link *l, uint64_t to, enum peer_kind kind, struct span payload)
 {
-	struct link *l = find_link(n, to);
-	if (!l)
-		return -ENOENT;
 	if (payload.size > PEER_PAYLOAD_MAX)
 		return -EMSGSIZE;
-	struct queued q = build_frame(n, l, kind, payload);
+	struct queued q = build_frame(n, l, to, kind, payload);
 	if (l->backlog_count > 0)
 		flush_backlog(n, l);
 	if (l->backlog_count == 0 && try_send(n, l, q.message))
@@ -354,6 +425,26 @@ int peer_net_send(struct peer_net *n, uint64_t to, enum peer_kind kind, struct s
 	nn_freemsg(q.message);
 	count(&n->dropped);
 	return -EAGAIN;
+}
+
+int peer_net_send(struct peer_net *n, uint64_t to, enum peer_kind kind, struct span payload)
+{
+	struct link *l = find_link(n, to);
+	return l ? send_over(n, l, to, kind, payload) : -ENOENT;
+}
+
+int peer_net_send_to(struct peer_net *n, const char *address, uint64_t to, enum peer_kind kind, struct span payload)
+{
+	struct link *l = link_to(n, address);
+	if (!l)
+		return -EINVAL;
+	l->used = ++n->guests_clock;
+	return send_over(n, l, to, kind, payload);
+}
+
+void peer_net_count_foreign(struct peer_net *n)
+{
+	count(&n->foreign);
 }
 
 /* True for a frame that was not seen before; otherwise it has been counted. Without a secret repetitions do no harm, and anybody could shift the window. */
@@ -384,11 +475,14 @@ static bool is_for_us(struct peer_net *n, uint8_t *message, size_t size, struct 
 		return false;
 	}
 	struct link *l = find_link(n, head->from);
-	if (head->cluster_id != n->cluster_id || head->to != n->self || !l) {
+	bool ours = head->cluster_id == n->cluster_id && head->to == n->self;
+	/* Whoever joins is known to nobody yet; a leader may be new to a member that was away while it was added. */
+	bool introduces = head->kind == PEER_JOIN || (head->kind == PEER_MEMBERS && ours && !l);
+	if (!introduces && (!ours || !l)) {
 		count(&n->foreign);
 		return false;
 	}
-	if (!is_new(n, l, head))
+	if (!introduces && !is_new(n, l, head))
 		return false;
 	count(&n->received);
 	return true;
@@ -413,6 +507,7 @@ int peer_net_receive(struct peer_net *n, struct peer_frame *out)
 			.from = head.from,
 			.epoch = head.epoch,
 			.kind = head.kind,
+			.known = head.kind != PEER_JOIN && find_link(n, head.from) != NULL,
 			.payload = {(uint8_t *)message + peer_frame_payload(n->secret), head.size},
 			.memory = message,
 		};

@@ -14,15 +14,22 @@
 #include "base/codec.h"
 #include "base/secret.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The largest payload; a whole frame stays well under nanomsg's 1 MiB receive limit, which drops silently. */
 #define PEER_PAYLOAD_MAX (512u << 10)
 
-enum peer_kind { PEER_RAFT = 1, PEER_PROPOSE = 2 };
+/* Links at a time: those of the members in force, and of some that are about to be. */
+#define PEER_MEMBERS_MAX 32
+#define PEER_ADDRESS_BYTES 128
+
+/* PEER_JOIN is taken from anybody and wherever it was meant to go; PEER_MEMBERS from anybody of this cluster. All others are taken only
+ * from senders that there is a link to. */
+enum peer_kind { PEER_RAFT = 1, PEER_PROPOSE = 2, PEER_SNAPSHOT = 3, PEER_MEMBERS = 4, PEER_JOIN = 5, PEER_HASH = 6 };
 
 struct peer_member {
-	uint64_t id;
+	uint64_t id;         /* never 0 */
 	const char *address; /* HOST:PORT */
 };
 
@@ -40,6 +47,7 @@ struct peer_frame {
 	uint64_t from;
 	uint64_t epoch; /* the sender's boot */
 	uint8_t kind;   /* enum peer_kind */
+	bool known;     /* there is a link to its sender; only PEER_JOIN and PEER_MEMBERS come from others */
 	struct span payload;
 	void *memory; /* private */
 };
@@ -63,6 +71,16 @@ int peer_net_open(const struct peer_config *config, struct peer_net **out, char 
 void peer_net_close(struct peer_net *n);
 /* Readable when peer_net_receive has something to do (it also sends on what waits for a busy connection). Valid until close. */
 int peer_net_fd(const struct peer_net *n);
+/* The links are to these from now on: others are closed, a changed address is connected to anew, `self` is skipped. An address that cannot be
+ * used is left out, and the first such error returned: the rest is done. */
+int peer_net_set_members(struct peer_net *n, const struct peer_member *members, uint32_t members_count);
+/* A node that waited for its identity has got it: what is sent from now on, and what is taken, carries these. Links stay. */
+void peer_net_become(struct peer_net *n, uint64_t cluster_id, uint64_t self, uint64_t epoch);
+/* To whoever listens at an address, member or not: `to` is only what the frame says. The first frames to a stranger's address are dropped (-EAGAIN)
+ * until the connection stands; a few such connections are kept. -EINVAL for an address that cannot be used. */
+int peer_net_send_to(struct peer_net *n, const char *address, uint64_t to, enum peer_kind kind, struct span payload);
+/* A PEER_JOIN turned out to be none of ours. */
+void peer_net_count_foreign(struct peer_net *n);
 /* Copies the payload. 0, -EAGAIN dropped, -ENOENT no such member, -EMSGSIZE too large. */
 int peer_net_send(struct peer_net *n, uint64_t to, enum peer_kind kind, struct span payload);
 /* 1 and a frame, which peer_frame_done must end; 0 when there is none now. Call it until it gives 0 whenever the fd is readable. */

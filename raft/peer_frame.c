@@ -74,7 +74,7 @@ static bool is_known(const struct image *i)
 
 static bool is_regular(const struct image *i)
 {
-	return (i->kind == PEER_RAFT || i->kind == PEER_PROPOSE) && i->reserved0 == 0 && i->reserved1 == 0 && i->reserved2 == 0;
+	return i->kind >= PEER_RAFT && i->kind <= PEER_HASH && i->reserved0 == 0 && i->reserved1 == 0 && i->reserved2 == 0;
 }
 
 /* Nothing in the header is believed before its seal was opened, or its CRC compared. */

@@ -26,6 +26,8 @@ static void apply_one(struct applier *a, const struct raft_entry *e)
 	struct apply_outcome outcome = {0};
 	struct span command = {e->data, e->type == RAFT_ENTRY_COMMAND ? e->size : 0};
 
+	if (e->type == RAFT_ENTRY_CONFIG && apply_members(a->apply, e->index, e->term, (struct span){e->data, e->size}))
+		return;
 	apply_entry(a->apply, e->index, e->term, command, &outcome);
 	if (outcome.stopped && !a->stopped) {
 		a->stopped = true;

@@ -1,6 +1,7 @@
 #include "store/apply.h"
 #include "store/apply_commands.h"
 #include "store/reservation.h"
+#include "raft/raft.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@ struct apply {
 	struct reservations reservations;
 	struct plan plan;
 	struct writer session_bytes;
+	struct raft_members members; /* as applied, without its context; empty in a store from before it was kept */
 };
 
 static int (*const commands[])(struct plan *p, const struct command *c) = {
@@ -25,6 +27,18 @@ static int (*const commands[])(struct plan *p, const struct command *c) = {
 	[COMMAND_COMPACT] = apply_compact,   [COMMAND_TXN] = apply_txn,
 };
 
+static int load_members(struct apply *a)
+{
+	void *value;
+	size_t size;
+	int err = mvcc_get_meta(a->m, (struct span){APPLY_MEMBERS, strlen(APPLY_MEMBERS)}, &value, &size);
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
+	err = raft_members_decode((struct span){value, size}, &a->members);
+	free(value);
+	return err;
+}
+
 int apply_open(struct mvcc *m, struct apply **out)
 {
 	struct apply *a = calloc(1, sizeof(*a));
@@ -36,6 +50,8 @@ int apply_open(struct mvcc *m, struct apply **out)
 	int err = sessions_load(&a->sessions, m);
 	if (err == 0)
 		err = reservations_load(&a->reservations, m);
+	if (err == 0)
+		err = load_members(a);
 	if (err < 0) {
 		apply_close(a);
 		return err;
@@ -169,6 +185,32 @@ static void pass(struct apply *a, uint64_t index, uint64_t term, struct apply_ou
 	out->result.revision = mvcc_end(a->m, mvcc_last_time(a->m));
 }
 
+bool apply_members(struct apply *a, uint64_t index, uint64_t term, struct span members)
+{
+	struct raft_members next;
+	struct apply_outcome ignored;
+	if (a->plan.broken)
+		return false;
+	if (raft_members_decode(members, &next) < 0) {
+		pass(a, index, term, &ignored);
+		return true;
+	}
+	mvcc_begin(a->m, index, term);
+	mvcc_put_meta(a->m, (struct span){APPLY_MEMBERS, strlen(APPLY_MEMBERS)}, members);
+	sessions_keep(&a->sessions, a->m, &next);
+	mvcc_end(a->m, mvcc_last_time(a->m));
+	a->members = next;
+	a->members.context = NULL;
+	a->members.context_size = 0;
+	return true;
+}
+
+/* A copy of a command that is applied after its origin's session went could be applied twice. */
+static bool is_strangers(const struct apply *a, const struct command *c)
+{
+	return a->members.voters_count > 0 && c->type != 0 && !raft_members_has(&a->members, c->id.origin);
+}
+
 void apply_entry(struct apply *a, uint64_t index, uint64_t term, struct span command, struct apply_outcome *out)
 {
 	struct command c = {0};
@@ -176,7 +218,10 @@ void apply_entry(struct apply *a, uint64_t index, uint64_t term, struct span com
 	int err = command.size > 0 ? command_decode(command, &c) : 0;
 	*out = (struct apply_outcome){.type = c.type, .result.error = err};
 	out->fresh = command.size > 0 && command_peek_id(command, &out->id) == 0;
-	if (!a->plan.broken && c.type == 0)
+	if (!a->plan.broken && is_strangers(a, &c)) {
+		pass(a, index, term, out);
+		out->fresh = false;
+	} else if (!a->plan.broken && c.type == 0)
 		pass(a, index, term, out);
 	else if (a->plan.broken || !step_run(&s, index, term, out))
 		stop(out);

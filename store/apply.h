@@ -22,6 +22,10 @@ struct apply_outcome {
 /* Loads the sessions and the reservations from the store. */
 int apply_open(struct mvcc *m, struct apply **out);
 void apply_close(struct apply *a);
+/* Applies log entry (index, term) that holds a configuration, encoded: it is kept as the meta APPLY_MEMBERS, and what is remembered of operations of
+ * nodes that are no members any more goes. From then on their commands change nothing. False: the disk failed, as `stopped` above. */
+bool apply_members(struct apply *a, uint64_t index, uint64_t term, struct span members);
+#define APPLY_MEMBERS "members"
 /* Applies log entry (index, term). `command` is empty for an entry without one (a new leader's first): only the applied index moves.
  * Bytes that do not decode change nothing but the applied index (every node sees the same bytes). */
 void apply_entry(struct apply *a, uint64_t index, uint64_t term, struct span command, struct apply_outcome *out);

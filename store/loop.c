@@ -125,13 +125,28 @@ static bool port_apply_is_full(void *ctx)
 	return applier_is_full(s->applier);
 }
 
+static void port_members(void *ctx, const struct raft_members *in_force)
+{
+	struct store *s = ctx;
+	membership_changed(s->membership, in_force);
+}
+
+static void port_members_committed(void *ctx, const struct raft_members *committed)
+{
+	struct store *s = ctx;
+	membership_committed(s->membership, committed);
+}
+
 /* --- the loop --- */
 
 static void take_frames(struct store *s)
 {
 	struct peer_frame frame;
 	for (int i = 0; s->net && i < FRAMES_AT_ONCE && peer_net_receive(s->net, &frame) == 1; i++) {
-		replica_frame(s->replica, frame.from, frame.kind, frame.payload);
+		if (frame.kind == PEER_JOIN || frame.kind == PEER_MEMBERS)
+			membership_frame(s->membership, &frame);
+		else if (s->replica)
+			replica_frame(s->replica, frame.from, frame.kind, frame.payload);
 		peer_frame_done(&frame);
 	}
 }
@@ -175,9 +190,9 @@ static void publish_status(struct store *s, const struct raft_status *now)
 		pthread_cond_broadcast(&s->status_changed);
 	pthread_mutex_unlock(&s->status_mutex);
 	if (changed) {
-		const struct store_member *leader = identity_member(&s->identity, now->leader);
+		const struct member *leader = members_find(membership_now(s->membership), now->leader);
 		log_info("%s in term %llu, leader %s, commit %llu", raft_role_name(now->role), (unsigned long long)now->term,
-			 leader ? leader->name : "none", (unsigned long long)now->commit);
+			 leader ? leader->who.name : "none", (unsigned long long)now->commit);
 	}
 }
 
@@ -194,7 +209,10 @@ static void keep_house(struct store *s, const struct raft_status *status, uint64
 static void wait_for_work(struct store *s)
 {
 	struct pollfd fds[2] = {{.fd = s->wake_fd, .events = POLLIN}, {.fd = s->net ? peer_net_fd(s->net) : -1, .events = POLLIN}};
-	int64_t left_ns = replica_deadline_ns(s->replica) - clock_mono_ns();
+	int64_t due_ns = membership_deadline_ns(s->membership);
+	if (s->replica && replica_deadline_ns(s->replica) < due_ns)
+		due_ns = replica_deadline_ns(s->replica);
+	int64_t left_ns = due_ns - clock_mono_ns();
 	int64_t left_ms = left_ns <= 0 ? 0 : left_ns / 1000000 + 1;
 
 	poll(fds, 2, left_ms > SLEEP_MS_MAX ? SLEEP_MS_MAX : (int)left_ms);
@@ -206,51 +224,82 @@ static void wait_for_work(struct store *s)
 	}
 }
 
-static void take_events(struct store *s, uint64_t *stored, bool *failed, bool *handed_over)
+/* What a turn of the loop has to remember. */
+struct turns {
+	struct raft_status status;
+	uint64_t stored;
+	uint64_t trimmed;
+	int64_t house_ns;
+	bool failed;
+	bool handed_over;
+};
+
+static void take_events(struct store *s, struct turns *t)
 {
 	uint64_t now_stored = atomic_load(&s->stored);
-	take_frames(s);
 	take_fetched(s);
-	if (now_stored > *stored)
-		replica_stored(s->replica, *stored = now_stored);
-	if (!*failed && atomic_load(&s->disk_error) != 0) {
+	if (now_stored > t->stored)
+		replica_stored(s->replica, t->stored = now_stored);
+	if (!t->failed && atomic_load(&s->disk_error) != 0) {
 		replica_fail(s->replica);
-		*failed = true;
+		t->failed = true;
 	}
-	if (!*handed_over && atomic_load(&s->closing)) {
+	if (!t->handed_over && atomic_load(&s->closing)) {
 		raft_transfer(s->raft, 0);
-		*handed_over = true;
+		t->handed_over = true;
+	}
+}
+
+static void take_part(struct store *s, struct turns *t, int64_t now_ns)
+{
+	take_events(s, t);
+	replica_run(s->replica);
+	raft_status(s->raft, &t->status);
+	publish_status(s, &t->status);
+	if (now_ns - t->house_ns >= HOUSEKEEPING_NS) {
+		keep_house(s, &t->status, &t->trimmed);
+		t->house_ns = now_ns;
 	}
 }
 
 static void *loop_run(void *arg)
 {
 	struct store *s = arg;
-	struct raft_status status;
-	uint64_t stored = 0, trimmed = 0;
-	int64_t house_ns = 0;
-	bool failed = false, handed_over = false;
+	struct turns t = {0};
 
 	while (!atomic_load(&s->stopping)) {
 		int64_t now_ns = clock_mono_ns();
-		replica_tick(s->replica, now_ns);
-		take_events(s, &stored, &failed, &handed_over);
-		replica_run(s->replica);
-		raft_status(s->raft, &status);
-		publish_status(s, &status);
-		if (now_ns - house_ns >= HOUSEKEEPING_NS) {
-			keep_house(s, &status, &trimmed);
-			house_ns = now_ns;
-		}
+		if (s->replica)
+			replica_tick(s->replica, now_ns);
+		take_frames(s);
+		standing_tick(s, now_ns);
+		if (s->replica)
+			take_part(s, &t, now_ns);
+		else
+			pending_finish(pending_take_overdue(s->pending, now_ns));
 		wait_for_work(s);
 	}
 	return NULL;
 }
 
+void loop_make_replica(struct store *s)
+{
+	const struct replica_ports ports = {
+		s,
+		port_send,
+		port_save,
+		port_fetch,
+		port_apply,
+		port_reads_confirmed,
+		port_members,
+		port_members_committed,
+		port_apply_is_full,
+	};
+	s->replica = replica_new(s->raft, s->pending, &ports);
+}
+
 int loop_start(struct store *s)
 {
-	struct replica_ports ports = {s, port_send, port_save, port_fetch, port_apply, port_reads_confirmed, port_apply_is_full};
-	s->replica = replica_new(s->raft, s->pending, &ports);
 	if (pthread_create(&s->loop, NULL, loop_run, s) != 0)
 		return -EAGAIN;
 	pthread_setname_np(s->loop, "replica");

@@ -9,6 +9,7 @@
 #include "store/apply.h"
 #include "store/dumps.h"
 #include "store/identity.h"
+#include "store/membership.h"
 #include "store/replica.h"
 #include "store/watch.h"
 
@@ -50,6 +51,18 @@ struct fetched {
 	struct raft_entry *entries; /* data in the same allocation */
 };
 
+/* This node's standing, as other threads see it. */
+struct standing {
+	uint64_t id; /* its incarnation while it has none */
+	uint64_t cluster_id;
+	char name[STORE_NAME_MAX];
+	struct members members;
+	char health[STORE_HEALTH_BYTES]; /* empty: nothing to say */
+};
+
+/* store_op.kind besides those of pending.c */
+#define OP_MEMBERS 3
+
 struct store {
 	struct store_config config; /* its strings are in `strings` */
 	char *strings[3];
@@ -63,9 +76,10 @@ struct store {
 	struct dumps *dumps;
 	struct pending *pending;
 	struct raft *raft;
-	struct peer_net *net; /* NULL in a cluster of one */
-	struct replica *replica;
+	struct peer_net *net;    /* NULL in a cluster of one */
+	struct replica *replica; /* NULL until the node has its identity, like log, writer, raft and applier */
 	struct applier *applier;
+	struct membership *membership;
 
 	pthread_t loop;
 	bool loop_runs;
@@ -88,7 +102,17 @@ struct store {
 	pthread_mutex_t status_mutex;
 	pthread_cond_t status_changed;
 	struct raft_status status;
+	struct standing shown;
+	atomic_bool takes_part; /* the log is open, and so is all that needs it */
+
+	/* for the membership */
+	pthread_mutex_t requests_mutex;
+	struct store_op *requests;
+	atomic_bool requests_dropped;
 };
+
+/* Opens the log, raft and the threads that need an identity; on the loop, or before it runs. */
+int store_take_part(struct store *s, char *why, size_t why_size);
 
 int loop_start(struct store *s);
 void loop_stop(struct store *s);
@@ -99,6 +123,18 @@ void loop_wake(struct store *s);
 /* The callbacks for the log writer and the applier. */
 struct wal_writer_events loop_wal_events(struct store *s);
 struct applier_events loop_applier_events(struct store *s);
+
+/* The replica and its ports. */
+void loop_make_replica(struct store *s);
+
+/* --- standing.c: the loop's side of membership.c --- */
+
+void standing_open(struct store *s);
+/* The configuration to open raft with; `bytes` is what it borrows from. */
+int standing_members(struct store *s, struct writer *bytes, struct raft_members *out);
+/* On the loop, after the inputs of the turn: whatever is due. */
+void standing_tick(struct store *s, int64_t now_ns);
+void standing_close(struct store *s);
 
 /* --- stage.c: writes too large for one entry --- */
 

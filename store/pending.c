@@ -124,7 +124,7 @@ static uint64_t floor_of(const struct pending *p)
 
 static bool window_has_room(const struct pending *p, uint32_t reserve)
 {
-	return p->next_sequence + reserve - floor_of(p) < COMMAND_WINDOW;
+	return p->origin != 0 && p->next_sequence + reserve - floor_of(p) < COMMAND_WINDOW;
 }
 
 static void stamp(struct pending *p, const struct store_op *op)
@@ -160,6 +160,22 @@ static void tell(struct pending *p, const struct news *news)
 {
 	for (uint32_t i = 0; i < news->count; i++)
 		p->admitted(news->of[i].staging, news->of[i].sequence);
+}
+
+void pending_adopt(struct pending *p, uint64_t origin, uint64_t epoch)
+{
+	struct news news;
+	pthread_mutex_lock(&p->mutex);
+	p->origin = origin;
+	p->epoch = epoch;
+	pthread_mutex_unlock(&p->mutex);
+	do {
+		news.count = 0;
+		pthread_mutex_lock(&p->mutex);
+		fill_window(p, &news);
+		pthread_mutex_unlock(&p->mutex);
+		tell(p, &news);
+	} while (news.count == NEWS_MAX);
 }
 
 static void wait_for_place(struct pending *p, struct store_op *op)

@@ -14,6 +14,8 @@ struct pending;
 
 /* Sequences of (origin, epoch) start from 1. `admitted`: see pending_add_held; called without the mutex. */
 struct pending *pending_new(uint64_t origin, uint64_t epoch, int64_t timeout_ns, void (*admitted)(void *staging, uint64_t sequence));
+/* Made with origin 0, before the node had its identity: until now writes have waited without one. */
+void pending_adopt(struct pending *p, uint64_t origin, uint64_t epoch);
 void pending_free(struct pending *p); /* must be empty */
 
 /* A read barrier, not yet asked for. */

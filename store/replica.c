@@ -33,6 +33,7 @@ struct replica {
 	int64_t overdue_ns; /* when deadlines were last looked at */
 	int64_t now_ns;
 	bool failed;
+	bool quiet;
 };
 
 struct replica *replica_new(struct raft *raft, struct pending *pending, const struct replica_ports *ports)
@@ -75,10 +76,17 @@ void replica_frame(struct replica *r, uint64_t from, uint8_t kind, struct span p
 	raft_step(r->raft, &m);
 }
 
+static bool is_unwanted(const struct replica *r, const struct raft_message *m)
+{
+	return r->quiet && (m->type == RAFT_PREVOTE || m->type == RAFT_VOTE);
+}
+
 /* A promise of durability waits for the save that it is about; saves become durable in order. What is too many is lost, as in the network. */
 static void hold_messages(struct replica *r, uint64_t save, const struct raft_message *messages, uint32_t count)
 {
 	for (uint32_t i = 0; i < count && r->held_count < HELD_MAX; i++) {
+		if (is_unwanted(r, &messages[i]))
+			continue;
 		struct held *h = calloc(1, sizeof(*h));
 		if (!h)
 			abort();
@@ -124,6 +132,11 @@ void replica_fetched(struct replica *r, uint64_t to, const struct raft_entry *en
 void replica_trimmed(struct replica *r, uint64_t first)
 {
 	raft_trimmed(r->raft, first);
+}
+
+void replica_keep_quiet(struct replica *r, bool quiet)
+{
+	r->quiet = quiet;
 }
 
 void replica_fail(struct replica *r)
@@ -188,6 +201,8 @@ static void take_pending(struct replica *r)
 static void send_messages(struct replica *r, const struct raft_message *messages, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
+		if (is_unwanted(r, &messages[i]))
+			continue;
 		writer_clear(&r->message);
 		raft_message_encode(&r->message, &messages[i]);
 		r->ports.send(r->ports.ctx, messages[i].to, PEER_RAFT, (struct span){r->message.data, r->message.size});
@@ -207,6 +222,20 @@ void replica_free(struct replica *r)
 	free(r);
 }
 
+static void tell_members(struct replica *r, const struct raft_ready *ready)
+{
+	struct raft_members members;
+	if (ready->members)
+		r->ports.members(r->ports.ctx, ready->members);
+	if (ready->members && ready->install)
+		r->ports.members_committed(r->ports.ctx, ready->members);
+	for (uint32_t i = 0; i < ready->committed_count; i++) {
+		const struct raft_entry *e = &ready->committed[i];
+		if (e->type == RAFT_ENTRY_CONFIG && raft_members_decode((struct span){e->data, e->size}, &members) == 0)
+			r->ports.members_committed(r->ports.ctx, &members);
+	}
+}
+
 static void carry_out(struct replica *r, const struct raft_ready *ready)
 {
 	if (ready->save > 0) {
@@ -218,6 +247,7 @@ static void carry_out(struct replica *r, const struct raft_ready *ready)
 		r->ports.apply(r->ports.ctx, ready->committed, ready->committed_count);
 	if (ready->read_ready && pending_confirm_reads(r->pending, ready->read_ticket, ready->read_index))
 		r->ports.reads_confirmed(r->ports.ctx);
+	tell_members(r, ready);
 	send_messages(r, ready->send, ready->send_count);
 	hold_messages(r, r->saved, ready->send_stored, ready->send_stored_count);
 	send_held(r);

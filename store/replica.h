@@ -26,6 +26,10 @@ struct replica_ports {
 	void (*apply)(void *ctx, const struct raft_entry *entries, uint32_t count);
 	/* Reads were confirmed: apply may complete some. */
 	void (*reads_confirmed)(void *ctx);
+	/* The configuration in force is another one: frames go to its members, and come from them. It may yet be taken back. */
+	void (*members)(void *ctx, const struct raft_members *in_force);
+	/* This one is committed. */
+	void (*members_committed)(void *ctx, const struct raft_members *committed);
 	/* Apply has as much to do as it may queue: accept no more work now. */
 	bool (*apply_is_full)(void *ctx);
 };
@@ -41,6 +45,8 @@ void replica_frame(struct replica *r, uint64_t from, uint8_t kind, struct span p
 void replica_stored(struct replica *r, uint64_t save);
 void replica_fetched(struct replica *r, uint64_t to, const struct raft_entry *entries, uint32_t count);
 void replica_trimmed(struct replica *r, uint64_t first);
+/* This node was removed from its cluster, or is not any more held to be: it asks for no votes meanwhile. */
+void replica_keep_quiet(struct replica *r, bool quiet);
 /* This node's disk failed: it gives up leadership and takes no more part. */
 void replica_fail(struct replica *r);
 

@@ -5,6 +5,8 @@
  *          if sequence s was applied. Valid: at most SESSION_WORDS words, the last not 0, no bit below the floor. */
 #include "store/session.h"
 
+#include "raft/raft.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,6 +150,23 @@ int sessions_load(struct sessions *s, struct mvcc *m)
 	}
 	*s = got;
 	return 0;
+}
+
+void sessions_keep(struct sessions *s, struct mvcc *m, const struct raft_members *members)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < s->count; i++) {
+		struct session *one = s->items[i];
+		if (raft_members_has(members, one->origin)) {
+			s->items[kept++] = one;
+			continue;
+		}
+		const struct stage_id all = {one->origin, UINT64_MAX, 0};
+		mvcc_stage_drop(m, &all);
+		mvcc_put_meta(m, (struct span){one->name, strlen(one->name)}, (struct span){NULL, 0});
+		free(one);
+	}
+	s->count = kept;
 }
 
 void sessions_done(struct sessions *s)

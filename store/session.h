@@ -34,6 +34,10 @@ void sessions_done(struct sessions *s);
 /* The session of an origin, made if it is new; owned by `s`. */
 struct session *sessions_of(struct sessions *s, uint64_t origin);
 
+/* Forgets, in the store too, those whose origin is no member, with their stages. Within a command. */
+struct raft_members;
+void sessions_keep(struct sessions *s, struct mvcc *m, const struct raft_members *members);
+
 /* True if the operation has not been applied yet; now it counts as applied. False: applied before, or given up by its origin. In both cases
  * the floor rises to what the origin says; *moved: it did, or the epoch did. */
 bool session_admit(struct session *s, const struct command_id *id, bool *moved);

@@ -6,35 +6,47 @@
 #include <stdio.h>
 #include <string.h>
 
-static void describe_health(struct store *s, const struct raft_status *raft, struct store_status *out)
+static void describe_health(struct store *s, const struct raft_status *raft, const struct standing *shown, struct store_status *out)
 {
 	int error = atomic_load(&s->disk_error);
 	if (error < 0)
 		snprintf(out->health, sizeof(out->health), "this node's disk failed: %s; it takes no more part", strerror(-error));
+	else if (shown->health[0])
+		snprintf(out->health, sizeof(out->health), "%s", shown->health);
 	else if (raft->leader == 0)
 		snprintf(out->health, sizeof(out->health), "no leader: a majority of the %u members does not answer",
-			 s->identity.members_count);
+			 shown->members.raft.voters_count);
 	else
 		snprintf(out->health, sizeof(out->health), "ok");
+}
+
+static const char *role_name(const struct raft_status *raft)
+{
+	if (raft->role == RAFT_FOLLOWER && raft->learner)
+		return "learner";
+	return raft->role == RAFT_PRECANDIDATE ? "candidate" : raft_role_name(raft->role);
 }
 
 void store_status(struct store *s, struct store_status *out)
 {
 	struct raft_status raft;
 	struct mvcc_stats mvcc;
-	struct wal_writer_stats wal;
+	struct wal_writer_stats wal = {0};
 	struct peer_stats net = {0};
+	struct standing shown;
 
 	pthread_mutex_lock(&s->status_mutex);
 	raft = s->status;
+	shown = s->shown;
 	pthread_mutex_unlock(&s->status_mutex);
 	mvcc_stats(s->mvcc, &mvcc);
-	wal_writer_stats(s->writer, &wal);
+	if (atomic_load(&s->takes_part))
+		wal_writer_stats(s->writer, &wal);
 	if (s->net)
 		peer_net_stats(s->net, &net);
-	const struct store_member *leader = identity_member(&s->identity, raft.leader);
+	const struct member *leader = members_find(&shown.members, raft.leader);
 	*out = (struct store_status){
-		.id = s->identity.id,
+		.id = shown.id,
 		.term = raft.term,
 		.revision = mvcc_revision(s->mvcc),
 		.compact_revision = mvcc_compact_revision(s->mvcc),
@@ -44,7 +56,7 @@ void store_status(struct store *s, struct store_status *out)
 		.keys = mvcc.keys,
 		.db_bytes = mvcc.db_bytes,
 		.wal_bytes = wal.bytes,
-		.cluster_id = s->identity.cluster_id,
+		.cluster_id = shown.cluster_id,
 		.frames_foreign = net.foreign,
 		.frames_malformed = net.malformed,
 		.frames_unsealed = net.unsealed,
@@ -53,10 +65,10 @@ void store_status(struct store *s, struct store_status *out)
 		.requests_refused = atomic_load(&s->requests_refused),
 		.requests_replayed = atomic_load(&s->requests_replayed),
 	};
-	memcpy(out->name, s->identity.name, sizeof(out->name));
-	snprintf(out->role, sizeof(out->role), "%s", raft.role == RAFT_PRECANDIDATE ? "candidate" : raft_role_name(raft.role));
-	snprintf(out->leader, sizeof(out->leader), "%s", leader ? leader->name : "none");
-	describe_health(s, &raft, out);
+	memcpy(out->name, shown.name, sizeof(out->name));
+	snprintf(out->role, sizeof(out->role), "%s", role_name(&raft));
+	snprintf(out->leader, sizeof(out->leader), "%s", leader ? leader->who.name : "none");
+	describe_health(s, &raft, &shown, out);
 }
 
 void store_count_refused(struct store *s, bool replayed)

@@ -54,11 +54,9 @@ static int open_mvcc(struct store *s, char *why, size_t why_size)
 	folder_path(s->config.data, FOLDER_STORE, dir);
 	struct mvcc_config config = {.dir = dir, .cluster_id = s->identity.cluster_id};
 	rc = mvcc_open(&config, &s->mvcc, why, why_size);
-	if (rc == 0)
-		rc = recover_log(s->wal, s->mvcc, s->config.data, why, why_size);
 	if (rc < 0)
 		return rc;
-	s->dumps = dumps_new(s->mvcc, s->epoch);
+	s->dumps = dumps_new(s->mvcc, (uint64_t)clock_wall_ns());
 	s->watch = watch_hub_new(s->mvcc);
 	return apply_open(s->mvcc, &s->apply);
 }
@@ -68,13 +66,11 @@ static int restore_entry(void *ctx, const struct raft_entry *entry)
 	return raft_restore(ctx, entry);
 }
 
-static int open_raft(struct store *s, char *why, size_t why_size)
+static int open_raft(struct store *s, const struct raft_members *members, char *why, size_t why_size)
 {
-	struct raft_members members = {.voters_count = s->identity.members_count};
-	memcpy(members.voters, s->identity.ids, sizeof(members.voters));
 	struct raft_config config = {
 		.id = s->identity.id,
-		.members = &members,
+		.members = members,
 		.election_ms = s->config.election_ms,
 		.heartbeat_ms = s->config.heartbeat_ms,
 		.seed = s->identity.id ^ (uint64_t)clock_wall_ns(),
@@ -98,37 +94,54 @@ static int open_raft(struct store *s, char *why, size_t why_size)
 	return rc;
 }
 
+/* The links come with the membership. */
 static int open_net(struct store *s, char *why, size_t why_size)
 {
-	struct peer_member members[STORE_MEMBERS_MAX];
-	const struct store_member *self = identity_member(&s->identity, s->identity.id);
-
-	if (s->identity.members_count == 1)
+	const struct identity *me = &s->identity;
+	if (!me->address[0] && !s->config.listen)
 		return 0;
-	for (uint32_t m = 0; m < s->identity.members_count; m++)
-		members[m] = (struct peer_member){s->identity.ids[m], s->identity.members[m].address};
-	struct peer_config config = {.cluster_id = s->identity.cluster_id,
-				     .self = s->identity.id,
+	struct peer_config config = {.cluster_id = me->cluster_id,
+				     .self = me->id ? me->id : me->incarnation,
 				     .epoch = s->epoch,
-				     .listen = s->config.listen ? s->config.listen : self->address,
-				     .members = members,
-				     .members_count = s->identity.members_count,
+				     .listen = s->config.listen ? s->config.listen : me->address,
 				     .secret = s->config.secret};
 	return peer_net_open(&config, &s->net, why, why_size);
 }
 
-static int start_threads(struct store *s, char *why, size_t why_size)
+/* What it knows of the cluster comes from the store, and from the log behind that. */
+static int open_part(struct store *s, char *why, size_t why_size)
+{
+	struct writer bytes = {0};
+	struct raft_members members;
+	int rc = open_log(s, why, why_size);
+	if (rc == 0)
+		rc = recover_log(s->wal, s->mvcc, s->config.data, why, why_size);
+	if (rc == 0 && (rc = standing_members(s, &bytes, &members)) < 0)
+		snprintf(why, why_size, "%s/store: the members cannot be read: %s", s->config.data, strerror(-rc));
+	if (rc == 0)
+		rc = open_raft(s, &members, why, why_size);
+	if (rc == 0)
+		membership_start(s->membership, s->raft, &members);
+	writer_free(&bytes);
+	return rc;
+}
+
+int store_take_part(struct store *s, char *why, size_t why_size)
 {
 	struct wal_writer_events events = loop_wal_events(s);
-	int rc = wal_writer_start(s->wal, &events, &s->writer);
-	if (rc == 0) {
-		struct applier_events applier_events = loop_applier_events(s);
-		s->applier = applier_start(s->mvcc, s->apply, s->pending, s->identity.id, s->epoch, &applier_events);
-		rc = loop_start(s);
-	}
-	if (rc < 0)
+	struct applier_events applier_events = loop_applier_events(s);
+	int rc = open_part(s, why, why_size);
+	if (rc == 0 && s->net)
+		peer_net_become(s->net, s->identity.cluster_id, s->identity.id, s->epoch);
+	if (rc == 0 && (rc = wal_writer_start(s->wal, &events, &s->writer)) < 0)
 		snprintf(why, why_size, "cannot start threads: %s", strerror(-rc));
-	return rc;
+	if (rc < 0)
+		return rc;
+	pending_adopt(s->pending, s->identity.id, s->epoch);
+	s->applier = applier_start(s->mvcc, s->apply, s->pending, s->identity.id, s->epoch, &applier_events);
+	loop_make_replica(s);
+	atomic_store(&s->takes_part, true);
+	return 0;
 }
 
 /* Ends whatever was begun, in the order in which the threads feed each other. */
@@ -143,6 +156,8 @@ static void teardown(struct store *s)
 	applier_stop(s->applier);
 	if (s->pending)
 		pending_finish(pending_take_all(s->pending, -ESHUTDOWN));
+	if (s->membership)
+		standing_close(s);
 	if (s->net)
 		peer_net_close(s->net);
 	if (s->raft)
@@ -160,6 +175,7 @@ static void teardown(struct store *s)
 		close(s->wake_fd);
 	pthread_mutex_destroy(&s->fetched_mutex);
 	pthread_mutex_destroy(&s->status_mutex);
+	pthread_mutex_destroy(&s->requests_mutex);
 	pthread_cond_destroy(&s->status_changed);
 	for (size_t i = 0; i < sizeof(s->strings) / sizeof(s->strings[0]); i++)
 		free(s->strings[i]);
@@ -177,6 +193,7 @@ static struct store *store_new(const struct store_config *config)
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&s->fetched_mutex, NULL);
 	pthread_mutex_init(&s->status_mutex, NULL);
+	pthread_mutex_init(&s->requests_mutex, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&s->status_changed, &attr);
@@ -189,17 +206,17 @@ int store_open(const struct store_config *config, struct store **out, char *why,
 	struct store *s = store_new(config);
 	int rc = identity_open(config, &s->identity, why, why_size);
 	if (rc == 0)
-		rc = open_log(s, why, why_size);
-	if (rc == 0)
 		rc = open_mvcc(s, why, why_size);
-	if (rc == 0)
-		rc = open_raft(s, why, why_size);
 	if (rc == 0)
 		rc = open_net(s, why, why_size);
 	if (rc == 0) {
-		s->pending = pending_new(s->identity.id, s->epoch, config->timeout_ns, stage_admitted);
-		rc = start_threads(s, why, why_size);
+		s->pending = pending_new(0, 0, config->timeout_ns, stage_admitted);
+		standing_open(s);
+		if (s->identity.id != 0)
+			rc = store_take_part(s, why, why_size);
 	}
+	if (rc == 0 && (rc = loop_start(s)) < 0)
+		snprintf(why, why_size, "cannot start threads: %s", strerror(-rc));
 	if (rc < 0) {
 		struct identity identity = s->identity;
 		char *data = strdup(config->data);
@@ -222,7 +239,7 @@ static void hand_over(struct store *s)
 	atomic_store(&s->closing, true);
 	loop_wake(s);
 	pthread_mutex_lock(&s->status_mutex);
-	while (s->identity.members_count > 1 && s->status.role == RAFT_LEADER)
+	while (s->shown.members.raft.voters_count > 1 && s->status.role == RAFT_LEADER)
 		if (pthread_cond_timedwait(&s->status_changed, &s->status_mutex, &until) != 0)
 			break;
 	pthread_mutex_unlock(&s->status_mutex);
@@ -265,7 +282,11 @@ void store_submit(struct store *s, const struct command *c, struct store_op *op)
 
 void store_cancel(struct store *s, struct store_op *op)
 {
-	pending_cancel(s->pending, op);
+	/* Those of members are cancelled by the end of the endpoint alone, which wants all of them gone. */
+	if (op->kind == OP_MEMBERS)
+		atomic_store(&s->requests_dropped, true);
+	else
+		pending_cancel(s->pending, op);
 	loop_wake(s);
 }
 

@@ -15,6 +15,7 @@
 
 #define STORE_MEMBERS_MAX 16
 #define STORE_NAME_MAX 64
+#define STORE_HEALTH_BYTES 320
 
 struct store_member {
 	char name[STORE_NAME_MAX];
@@ -87,6 +88,13 @@ int store_admit(struct store *s, uint64_t bytes);
 /* A client's request over TCP was refused for its seal, or dropped because it was seen before: @status tells how many. Any thread. */
 void store_count_refused(struct store *s, bool replayed);
 
+/* What users ask about members (member_request.h). done(op) once it is carried out, or refused: result.reply is one line then. The encoded request is
+ * the store's. Any thread. */
+struct member_request;
+void store_member_request(struct store *s, const struct member_request *q, struct store_op *op);
+/* The text of @members: a line a member. Any thread. */
+void store_members_text(struct store *s, struct writer *out);
+
 struct store_status {
 	char name[STORE_NAME_MAX];
 	uint64_t id;
@@ -102,7 +110,7 @@ struct store_status {
 	uint64_t db_bytes;
 	uint64_t wal_bytes;
 	uint64_t cluster_id;
-	char health[192]; /* "ok", or why not */
+	char health[STORE_HEALTH_BYTES]; /* "ok", or why not */
 	uint64_t frames_foreign;
 	uint64_t frames_malformed;
 	uint64_t frames_unsealed;

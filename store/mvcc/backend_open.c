@@ -95,6 +95,9 @@ static int check_state(const struct opening *o, MDB_val stored, struct state *ou
 			 o->file, out->format, MVCC_FORMAT);
 		return -EBADMSG;
 	}
+	/* Made while its node waited to be told its cluster, and used by none so far. */
+	if (out->cluster_id == 0 && out->applied == 0)
+		out->cluster_id = o->config->cluster_id;
 	if (out->cluster_id != o->config->cluster_id) {
 		snprintf(o->why, o->why_size, "%s: of cluster %016" PRIx64 ", not %016" PRIx64 "; use the data directory of this cluster",
 			 o->file, out->cluster_id, o->config->cluster_id);

@@ -81,7 +81,7 @@ struct mvcc;
 
 struct mvcc_config {
 	const char *dir;     /* made if missing; borrowed for the call */
-	uint64_t cluster_id; /* a store of another cluster is refused */
+	uint64_t cluster_id; /* a store of another cluster is refused; 0: not known yet (mvcc_adopt) */
 	uint64_t map_bytes;  /* LMDB's map: the most that the store can ever hold; 0: 1 TiB. Address space, not memory */
 	bool no_sync;        /* tests only */
 };
@@ -89,6 +89,8 @@ struct mvcc_config {
 /* Opens or creates, rebuilds the tree index by one scan, starts the backend thread. On failure a negative errno (-EBADMSG: another
  * format, another cluster, or damage) and one line in `why`. */
 int mvcc_open(const struct mvcc_config *config, struct mvcc **out, char *why, size_t why_size);
+/* A store that was opened before its cluster was known, and has applied nothing, belongs to this one. */
+void mvcc_adopt(struct mvcc *m, uint64_t cluster_id);
 /* Commits what is buffered and closes. */
 void mvcc_close(struct mvcc *m);
 /* Commits now and waits until it is durable. */

@@ -1,6 +1,7 @@
 #include "base/crc32c.h"
 #include "store/mvcc/inside.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,6 +125,14 @@ out:
 	if (m)
 		mvcc_free(m);
 	return error;
+}
+
+void mvcc_adopt(struct mvcc *m, uint64_t cluster_id)
+{
+	pthread_rwlock_wrlock(&m->lock);
+	assert(m->state.cluster_id == cluster_id || (m->state.cluster_id == 0 && m->state.applied == 0));
+	m->state.cluster_id = cluster_id;
+	pthread_rwlock_unlock(&m->lock);
 }
 
 void mvcc_close(struct mvcc *m)

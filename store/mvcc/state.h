@@ -5,9 +5,9 @@
 #include "base/codec.h"
 
 struct state {
-	uint32_t format; /* MVCC_FORMAT */
-	uint64_t cluster_id;
-	uint64_t applied; /* the log entry whose effects are in, and its term */
+	uint32_t format;     /* MVCC_FORMAT */
+	uint64_t cluster_id; /* 0: not known yet, and nothing applied */
+	uint64_t applied;    /* the log entry whose effects are in, and its term */
 	uint64_t term;
 	uint64_t revision;
 	uint64_t compact_revision;

@@ -1,20 +1,27 @@
-/* store/identity.h without files: a machine's number is its node's id, and all machines of the run are members. */
+/* store/identity.h without files: a machine's number is its node's id, and all machines of the run are first members. */
 #include "store/identity.h"
 #include "tests/sim/machine.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define CLUSTER_ID 0x7461u
+
+uint64_t members_first_id(const char *name)
+{
+	return strtoull(name + 1, NULL, 10);
+}
 
 int identity_open(const struct store_config *config, struct identity *out, char *why, size_t why_size)
 {
 	(void)why, (void)why_size;
-	*out = (struct identity){.lock_fd = -1, .cluster_id = CLUSTER_ID, .id = machine_now()->number, .members_count = machines_count};
+	*out = (struct identity){.lock_fd = -1, .cluster_id = CLUSTER_ID, .origin = CLUSTER_ID, .first_count = machines_count};
+	out->id = out->incarnation = machine_now()->number;
 	snprintf(out->name, sizeof(out->name), "%s", config->name);
+	snprintf(out->address, sizeof(out->address), "m%u:7701", machine_now()->number);
 	for (uint32_t i = 0; i < machines_count; i++) {
-		out->ids[i] = i + 1;
-		snprintf(out->members[i].name, sizeof(out->members[i].name), "n%u", i + 1);
-		snprintf(out->members[i].address, sizeof(out->members[i].address), "m%u:7701", i + 1);
+		snprintf(out->first[i].name, sizeof(out->first[i].name), "n%u", i + 1);
+		snprintf(out->first[i].address, sizeof(out->first[i].address), "m%u:7701", i + 1);
 	}
 	return 0;
 }
@@ -29,10 +36,13 @@ void identity_close(struct identity *i)
 	(void)i;
 }
 
-const struct store_member *identity_member(const struct identity *i, uint64_t id)
+int identity_keep(const struct identity *i, const char *data)
 {
-	for (uint32_t m = 0; m < i->members_count; m++)
-		if (i->ids[m] == id)
-			return &i->members[m];
-	return NULL;
+	(void)i, (void)data;
+	return 0;
+}
+
+bool identity_is_first(const struct identity *i)
+{
+	return i->id == i->incarnation;
 }

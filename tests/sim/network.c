@@ -222,6 +222,29 @@ int peer_net_send(struct peer_net *n, uint64_t to, enum peer_kind kind, struct s
 	return 0;
 }
 
+int peer_net_send_to(struct peer_net *n, const char *address, uint64_t to, enum peer_kind kind, struct span payload)
+{
+	(void)address;
+	return peer_net_send(n, to, kind, payload);
+}
+
+int peer_net_set_members(struct peer_net *n, const struct peer_member *members, uint32_t members_count)
+{
+	(void)n, (void)members, (void)members_count;
+	return 0;
+}
+
+void peer_net_become(struct peer_net *n, uint64_t cluster_id, uint64_t self, uint64_t epoch)
+{
+	(void)cluster_id, (void)self;
+	n->epoch = epoch;
+}
+
+void peer_net_count_foreign(struct peer_net *n)
+{
+	n->stats.foreign++;
+}
+
 int peer_net_receive(struct peer_net *n, struct peer_frame *out)
 {
 	struct inbox *in = &inboxes[n->machine->number - 1];
@@ -234,7 +257,8 @@ int peer_net_receive(struct peer_net *n, struct peer_frame *out)
 	in->count--;
 	n->stats.received++;
 	happened(HAPPENED_deliver, n->machine->number, (uint64_t)p->kind << 32 | p->size, p->from);
-	*out = (struct peer_frame){.from = p->from, .epoch = p->epoch, .kind = p->kind, .payload = {p->data, p->size}, .memory = p};
+	*out = (struct peer_frame){
+		.from = p->from, .epoch = p->epoch, .kind = p->kind, .known = true, .payload = {p->data, p->size}, .memory = p};
 	return 1;
 }
 

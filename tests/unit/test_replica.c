@@ -169,6 +169,11 @@ static void port_reads_confirmed(void *ctx)
 	(void)ctx;
 }
 
+static void port_members(void *ctx, const struct raft_members *members)
+{
+	(void)ctx, (void)members;
+}
+
 static bool port_never_full(void *ctx)
 {
 	(void)ctx;
@@ -208,7 +213,8 @@ static void start_node(struct world *w, struct node *n)
 				     .cache_bytes_max = 64 << 20,
 				     .inflight_max = 16,
 				     .uncommitted_bytes_max = 1 << 20};
-	struct replica_ports ports = {n, port_send, port_save, port_fetch, port_apply, port_reads_confirmed, port_never_full};
+	struct replica_ports ports = {
+		n, port_send, port_save, port_fetch, port_apply, port_reads_confirmed, port_members, port_members, port_never_full};
 	assert_int_equal(raft_new(&config, &n->raft), 0);
 	for (uint64_t i = 0; i < n->log_count; i++) {
 		struct raft_entry e = {n->log[i].term, n->log[i].index, n->log[i].type, n->log[i].size, n->log[i].data};
