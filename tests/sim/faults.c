@@ -10,6 +10,7 @@ enum fault_kind {
 	FAULT_POWER_CUT,
 	FAULT_POWER_CUT_ALL,
 	FAULT_CRASH_POINT,
+	FAULT_TORN_SYNC,
 	FAULT_STOP,
 	FAULT_PARTITION,
 	FAULT_ISOLATION,
@@ -226,6 +227,9 @@ static void strike(enum fault_kind kind)
 	case FAULT_CRASH_POINT:
 		crash_point(any_machine());
 		break;
+	case FAULT_TORN_SYNC:
+		any_machine()->dies_in_sync = true;
+		break;
 	case FAULT_STOP:
 		stop(any_machine());
 		break;
@@ -304,6 +308,7 @@ void faults_heal(void)
 		*mood = (struct disk_mood){.sync_ns_max = 2 * MS};
 		m->paused_until_ns = 0;
 		m->dies_at_effect = 0;
+		m->dies_in_sync = false;
 		machine_set_rate(m, 1000);
 		if (!m->running && !m->lost)
 			machine_start(m);

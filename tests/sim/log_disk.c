@@ -492,6 +492,7 @@ int wal_file_sync(int fd)
 {
 	if (fd == FD_DIRECTORY)
 		return sync_names(this_disk());
+	machine_log_sync(machine_now(), file_of(fd)->unsynced_count);
 	int error = disk_sync_takes(machine_now());
 	if (error == 0)
 		file_sync(file_of(fd));

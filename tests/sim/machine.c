@@ -83,6 +83,7 @@ static void ended(struct machine *m)
 	m->running = m->stopping = false;
 	m->store = NULL;
 	m->dies_at_effect = 0;
+	m->dies_in_sync = false;
 	m->dying = DEATH_NONE;
 	heap_empty(m->number);
 }
@@ -178,13 +179,23 @@ void machine_die(struct machine *m, enum death how)
 		bury(m);
 }
 
+static void die_here(struct machine *m, enum death how)
+{
+	happened(HAPPENED_crash_point, m->number, m->effects, 0);
+	m->dying = how;
+	fiber_abandon();
+}
+
 void machine_effect(struct machine *m)
 {
-	if (!m || machine_now() != m || ++m->effects != m->dies_at_effect)
-		return;
-	happened(HAPPENED_crash_point, m->number, m->effects, 0);
-	m->dying = m->dies_by;
-	fiber_abandon();
+	if (m && machine_now() == m && ++m->effects == m->dies_at_effect)
+		die_here(m, m->dies_by);
+}
+
+void machine_log_sync(struct machine *m, size_t sectors)
+{
+	if (m->dies_in_sync && sectors > 1)
+		die_here(m, DEATH_POWER);
 }
 
 void machine_after_step(struct machine *m)

@@ -38,6 +38,7 @@ struct machine {
 	uint64_t effects;        /* crossed in this boot */
 	uint64_t dies_at_effect; /* 0: at none */
 	enum death dies_by;
+	bool dies_in_sync; /* while several sectors of its log are on their way */
 
 	struct machine_fd fds[MACHINE_FDS];
 	struct wait_list polls;
@@ -64,6 +65,8 @@ void machine_stop(struct machine *m);
 void machine_die(struct machine *m, enum death how);
 /* An effect is about to be carried out: the machine may die before it. */
 void machine_effect(struct machine *m);
+/* So many sectors of its log are about to be synced. */
+void machine_log_sync(struct machine *m, size_t sectors);
 /* The thread that ran has given way. */
 void machine_after_step(struct machine *m);
 bool machine_is_paused(const struct machine *m);
