@@ -32,6 +32,7 @@ struct view {
 	struct raft_hard_state hard;
 	uint64_t listed; /* the last entry that was listed as committed */
 	uint64_t commit;
+	uint64_t first;
 	uint64_t term;
 	enum raft_role role;
 	uint64_t put_hash; /* of the command that is being applied */
@@ -282,6 +283,9 @@ void __wrap_raft_status(const struct raft *r, struct raft_status *out)
 			 (unsigned long long)out->term);
 	if (out->role != v->role || out->term != v->term)
 		happened(HAPPENED_role, m->number, out->role, out->term);
+	if (out->log_first > v->first)
+		happened(HAPPENED_trim, m->number, out->log_first, 0);
+	v->first = out->log_first;
 	v->commit = out->commit;
 	v->role = out->role;
 	v->term = out->term;

@@ -32,11 +32,18 @@ void log_disk_closed(struct machine *m);
 bool log_disk_flip_bit(struct machine *m);
 void log_disk_clear(struct machine *m);
 void log_disks_begin(void);
-/* store_disk.c */
+/* lmdb.c */
 void store_disk_power_cut(struct machine *m);
 void store_disk_closed(struct machine *m);
 bool store_disk_flip_bit(struct machine *m);
 void store_disk_clear(struct machine *m);
 void store_disks_begin(void);
+/* Folders by path, each of a store. A change of names survives a power cut once it is synced; the last ones go first. */
+bool store_disk_has(const struct machine *m, const char *path);
+void store_disk_empty(struct machine *m, const char *path);
+/* To "": it is removed. */
+void store_disk_rename(struct machine *m, const char *from, const char *to);
+uint32_t store_disk_name_changes(const struct machine *m);
+void store_disk_names_synced(struct machine *m, uint32_t changes);
 
 #endif

@@ -11,7 +11,8 @@
 
 #define PAGE 4096u
 #define MAPS_MAX 8u
-#define ENVS_MAX 4u /* of a machine */
+#define FOLDERS_MAX 16u
+#define RENAMES_MAX 16u
 #define NAME_MAX_BYTES 32u
 #define PATH_BYTES 64u
 
@@ -77,11 +78,19 @@ struct MDB_cursor {
 	struct cell *at;
 };
 
-static struct file *files[MACHINES_MAX][ENVS_MAX];
+struct renamed {
+	struct file *file;
+	char from[PATH_BYTES];
+};
+
+static struct file *files[MACHINES_MAX][FOLDERS_MAX];     /* with an empty path: removed */
+static struct renamed renames[MACHINES_MAX][RENAMES_MAX]; /* not synced yet */
+static uint32_t renames_count[MACHINES_MAX];
 
 void store_disks_begin(void)
 {
 	memset(files, 0, sizeof(files));
+	memset(renames_count, 0, sizeof(renames_count));
 }
 
 /* --- maps --- */
@@ -214,11 +223,29 @@ static void undo(struct file *f, uint64_t txn)
 		f->synced = txn;
 }
 
+/* The folder of that path; NULL: the store's own. */
+static struct file *find_folder(const struct machine *m, const char *path)
+{
+	char own[PATH_BYTES];
+	if (!path) {
+		snprintf(own, sizeof(own), "m%u/store", m->number);
+		path = own;
+	}
+	for (uint32_t i = 0; i < FOLDERS_MAX; i++) {
+		struct file *f = files[m->number - 1][i];
+		if (f && strcmp(f->path, path) == 0)
+			return f;
+	}
+	return NULL;
+}
+
 /* --- what happens to the disk --- */
+
+static void lose_renames(struct machine *m);
 
 void store_disk_closed(struct machine *m)
 {
-	for (uint32_t i = 0; i < ENVS_MAX; i++) {
+	for (uint32_t i = 0; i < FOLDERS_MAX; i++) {
 		struct file *f = files[m->number - 1][i];
 		if (!f)
 			continue;
@@ -232,7 +259,7 @@ void store_disk_closed(struct machine *m)
 
 void store_disk_power_cut(struct machine *m)
 {
-	for (uint32_t i = 0; i < ENVS_MAX; i++) {
+	for (uint32_t i = 0; i < FOLDERS_MAX; i++) {
 		struct file *f = files[m->number - 1][i];
 		if (!f)
 			continue;
@@ -244,11 +271,12 @@ void store_disk_power_cut(struct machine *m)
 		}
 		f->synced = f->last;
 	}
+	lose_renames(m);
 }
 
 bool store_disk_flip_bit(struct machine *m)
 {
-	struct file *f = files[m->number - 1][0];
+	struct file *f = find_folder(m, NULL);
 	if (!f || f->maps_count == 0)
 		return false;
 	const struct map *map = &f->maps[draw_below(f->maps_count)];
@@ -265,8 +293,61 @@ bool store_disk_flip_bit(struct machine *m)
 
 void store_disk_clear(struct machine *m)
 {
-	for (uint32_t i = 0; i < ENVS_MAX; i++)
+	for (uint32_t i = 0; i < FOLDERS_MAX; i++)
 		files[m->number - 1][i] = NULL;
+	renames_count[m->number - 1] = 0;
+}
+
+/* --- names --- */
+
+bool store_disk_has(const struct machine *m, const char *path)
+{
+	return find_folder(m, path) != NULL;
+}
+
+void store_disk_empty(struct machine *m, const char *path)
+{
+	struct file *f = find_folder(m, path);
+	undo(f, 0);
+}
+
+void store_disk_rename(struct machine *m, const char *from, const char *to)
+{
+	struct file *f = find_folder(m, from);
+	if (renames_count[m->number - 1] == RENAMES_MAX)
+		store_disk_names_synced(m, 1);
+	struct renamed *r = &renames[m->number - 1][renames_count[m->number - 1]++];
+	r->file = f;
+	snprintf(r->from, sizeof(r->from), "%s", from);
+	snprintf(f->path, sizeof(f->path), "%s", to);
+	happened(HAPPENED_renamed, m->number, strlen(from), strlen(to));
+}
+
+uint32_t store_disk_name_changes(const struct machine *m)
+{
+	return renames_count[m->number - 1];
+}
+
+void store_disk_names_synced(struct machine *m, uint32_t changes)
+{
+	uint32_t *count = &renames_count[m->number - 1];
+	struct renamed *r = renames[m->number - 1];
+	for (uint32_t i = 0; i < changes; i++)
+		for (uint32_t n = 0; n < FOLDERS_MAX; n++)
+			if (files[m->number - 1][n] == r[i].file && r[i].file->path[0] == '\0')
+				files[m->number - 1][n] = NULL;
+	memmove(r, r + changes, (*count - changes) * sizeof(*r));
+	*count -= changes;
+}
+
+static void lose_renames(struct machine *m)
+{
+	uint32_t kept = (uint32_t)draw_below(renames_count[m->number - 1] + 1);
+	struct renamed *r = renames[m->number - 1];
+	for (uint32_t i = renames_count[m->number - 1]; i-- > kept;)
+		snprintf(r[i].file->path, sizeof(r[i].file->path), "%s", r[i].from);
+	store_disk_names_synced(m, kept);
+	renames_count[m->number - 1] = 0;
 }
 
 /* --- lmdb.h: environments --- */
@@ -306,7 +387,7 @@ int mdb_env_set_mapsize(MDB_env *env, size_t size)
 static struct file **file_place(struct machine *m, const char *path)
 {
 	struct file **unused = NULL;
-	for (uint32_t i = 0; i < ENVS_MAX; i++) {
+	for (uint32_t i = 0; i < FOLDERS_MAX; i++) {
 		struct file **f = &files[m->number - 1][i];
 		if (*f && strcmp((*f)->path, path) == 0)
 			return f;
@@ -471,6 +552,7 @@ int mdb_txn_commit(MDB_txn *txn)
 	for (size_t i = 0; i < txn->touched_count; i++)
 		prune(f, txn->touched[i].cell);
 	end(txn);
+	happened(HAPPENED_store_commit, machine_now()->number, f->last, 0);
 	machine_effect(machine_now());
 	if (f->last % 16 == 0)
 		sweep(f);

@@ -1,0 +1,104 @@
+/* The names below a machine's DATA (m1 and so on): folders that each hold one store. Calls for other paths are not the daemon's. */
+#include "tests/sim/disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FD_DATA 19000
+#define PATH_BYTES 64
+
+int __wrap_access(const char *path, int mode);
+int __wrap_rename(const char *from, const char *to);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_fsync(int fd);
+int __wrap_unlink(const char *path);
+int __wrap_rmdir(const char *path);
+int __wrap_mkdir(const char *path, mode_t mode);
+int __wrap_fstat(int fd, struct stat *st);
+
+static int result(int error)
+{
+	if (error == 0)
+		return 0;
+	errno = error;
+	return -1;
+}
+
+int __wrap_access(const char *path, int mode)
+{
+	(void)mode;
+	return result(store_disk_has(machine_now(), path) ? 0 : ENOENT);
+}
+
+int __wrap_rename(const char *from, const char *to)
+{
+	struct machine *m = machine_now();
+	machine_effect(m);
+	if (!store_disk_has(m, from))
+		return result(ENOENT);
+	if (store_disk_has(m, to))
+		return result(ENOTEMPTY);
+	store_disk_rename(m, from, to);
+	return 0;
+}
+
+/* Only DATA itself is opened, to be synced. */
+int __wrap_open(const char *path, int flags, ...)
+{
+	if (!(flags & O_DIRECTORY))
+		violated("the daemon opens %s", path);
+	return FD_DATA;
+}
+
+int __wrap_fsync(int fd)
+{
+	struct machine *m = machine_now();
+	if (fd != FD_DATA)
+		violated("the daemon syncs descriptor %d", fd);
+	uint32_t changes = store_disk_name_changes(m);
+	int error = disk_sync_takes(m);
+	if (error == 0)
+		store_disk_names_synced(m, changes);
+	return result(-error);
+}
+
+/* A file in a folder: its content goes, the folder stays. */
+int __wrap_unlink(const char *path)
+{
+	char folder[PATH_BYTES];
+	const char *slash = strrchr(path, '/');
+	machine_effect(machine_now());
+	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
+	if (!store_disk_has(machine_now(), folder))
+		return result(ENOENT);
+	if (strcmp(slash, "/data.mdb") == 0)
+		store_disk_empty(machine_now(), folder);
+	return 0;
+}
+
+int __wrap_rmdir(const char *path)
+{
+	machine_effect(machine_now());
+	if (!store_disk_has(machine_now(), path))
+		return result(ENOENT);
+	store_disk_rename(machine_now(), path, "");
+	return 0;
+}
+
+int __wrap_mkdir(const char *path, mode_t mode)
+{
+	(void)path, (void)mode;
+	return result(EEXIST); /* made when a store is opened in it */
+}
+
+/* The only file whose length is asked for is a store's, which is as long as it says. */
+int __wrap_fstat(int fd, struct stat *st)
+{
+	(void)fd;
+	*st = (struct stat){.st_size = (off_t)1 << 40};
+	return 0;
+}
