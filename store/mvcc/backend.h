@@ -4,9 +4,9 @@
  *	records  main u64, sub u32                          -> encoded record, then u32 CRC32C of it
  *	blocks   ino u64, block u32, main u64, u32 CRC32C   -> content; empty: a hole
  *	metas    's' and "state"                            -> struct state
- *	         'u' and a name                             -> value
- *	         'l' and a name                             -> what concerns this node's copy alone, and is not part of a snapshot
- *	stages   origin u64, epoch u64, number u64, chunk u32 -> chunk
+ *	         'u' and a name                             -> value, then u32 CRC32C of key and value
+ *	         'l' and a name                             -> likewise: what concerns this node's copy alone, and is not part of a snapshot
+ *	stages   origin u64, epoch u64, number u64, chunk u32 -> chunk, then u32 CRC32C of key and chunk
  *
  * Reads run in a read transaction from a pool; what they return lies in LMDB's map and is good until the transaction ends.
  * One thread writes. Errors are negative errnos, mapped from LMDB's in backend_errno alone. */
@@ -128,6 +128,8 @@ void backend_fill_abort(MDB_txn *txn);
 
 /* Puts all of it into a write transaction. Returns LMDB's code. */
 int backend_write(struct backend *b, MDB_txn *txn, const struct buffer *changes, const struct state *state);
+/* Puts a value with the CRC of key and value behind it. Returns LMDB's code. */
+int backend_put_checked(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size, struct span value);
 
 #define RECORD_KEY_BYTES 12u
 #define BLOCK_KEY_BYTES 24u /* the last 4 are the CRC */

@@ -1,3 +1,4 @@
+#include "base/crc32c.h"
 #include "store/mvcc/backend.h"
 
 #include <endian.h>
@@ -8,6 +9,20 @@ static int put(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size, stru
 	MDB_val k = {key_size, (void *)key};
 	MDB_val v = {value.size, (void *)value.data};
 	return mdb_put(txn, dbi, &k, &v, 0);
+}
+
+int backend_put_checked(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size, struct span value)
+{
+	uint32_t crc = htobe32(crc32c(crc32c(0, key, key_size), value.data, value.size));
+	MDB_val k = {key_size, (void *)key};
+	MDB_val v = {value.size + sizeof crc, NULL};
+	int rc = mdb_put(txn, dbi, &k, &v, MDB_RESERVE);
+	if (rc)
+		return rc;
+	if (value.size > 0)
+		memcpy(v.mv_data, value.data, value.size);
+	memcpy((uint8_t *)v.mv_data + value.size, &crc, sizeof crc);
+	return 0;
 }
 
 /* Revisions only grow, so each record goes to the end: that is quick, and leaves the pages full. */
@@ -50,7 +65,7 @@ static int commit_metas(struct backend *b, MDB_txn *txn, const struct buffer *ch
 		char key[1 + BACKEND_META_NAME_MAX] = "u";
 		memcpy(key + 1, m->name.data, m->name.size);
 		if (m->value.size > 0) {
-			rc = put(txn, b->metas, key, 1 + m->name.size, m->value);
+			rc = backend_put_checked(txn, b->metas, key, 1 + m->name.size, m->value);
 			continue;
 		}
 		rc = mdb_del(txn, b->metas, &(MDB_val){1 + m->name.size, key}, NULL);
@@ -81,7 +96,7 @@ static int commit_stages(struct backend *b, MDB_txn *txn, const struct buffer *c
 			rc = drop_stage(b, txn, s);
 		} else if (!s->dead) {
 			backend_stage_key(key, &s->id, s->chunk);
-			rc = put(txn, b->stages, key, sizeof key, s->data);
+			rc = backend_put_checked(txn, b->stages, key, sizeof key, s->data);
 		}
 	}
 	return rc;

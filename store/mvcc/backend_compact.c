@@ -22,11 +22,8 @@ static int remove_all(struct backend *b, MDB_txn *txn, const struct removal *wha
 		backend_record_key(key, what->records[i]);
 		rc = remove_key(txn, b->records, key, sizeof key);
 	}
-	if (rc == 0 && what->place.size > 0) {
-		MDB_val k = {strlen(META_PLACE), META_PLACE};
-		MDB_val v = {what->place.size, (void *)what->place.data};
-		rc = mdb_put(txn, b->metas, &k, &v, 0);
-	}
+	if (rc == 0 && what->place.size > 0)
+		rc = backend_put_checked(txn, b->metas, META_PLACE, strlen(META_PLACE), what->place);
 	return rc;
 }
 

@@ -22,7 +22,9 @@ int backend_fill_own(struct backend *b, MDB_txn *txn, const char *key, struct sp
 {
 	MDB_val k = {strlen(key), (void *)key};
 	MDB_val v = {value.size, (void *)value.data};
-	return backend_errno(mdb_put(txn, b->metas, &k, &v, 0));
+	if (strcmp(key, META_STATE) == 0)
+		return backend_errno(mdb_put(txn, b->metas, &k, &v, 0));
+	return backend_errno(backend_put_checked(txn, b->metas, key, strlen(key), value));
 }
 
 int backend_fill_commit(MDB_txn *txn)

@@ -70,20 +70,39 @@ int backend_find_block(struct backend *b, MDB_txn *txn, const struct block_id *i
 	return 0;
 }
 
+/* Takes the checksum of key and value off the end of a stored value. */
+static int check_keyed(const void *key, size_t key_size, struct span stored, struct span *out)
+{
+	struct span bytes = {stored.data, stored.size - sizeof(uint32_t)};
+	if (stored.size < sizeof(uint32_t))
+		return -EIO;
+	if (backend_key_u32((const uint8_t *)stored.data + bytes.size) != crc32c(crc32c(0, key, key_size), bytes.data, bytes.size))
+		return -EIO;
+	*out = bytes;
+	return 0;
+}
+
+static int find_checked(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size, struct span *out)
+{
+	struct span stored = {0};
+	int error = find(txn, dbi, key, key_size, &stored);
+	return error ? error : check_keyed(key, key_size, stored, out);
+}
+
 int backend_find_meta(struct backend *b, MDB_txn *txn, struct span name, struct span *out)
 {
 	char key[1 + BACKEND_META_NAME_MAX] = "u";
 	if (name.size > BACKEND_META_NAME_MAX)
 		return -ENOENT;
 	memcpy(key + 1, name.data, name.size);
-	return find(txn, b->metas, key, 1 + name.size, out);
+	return find_checked(txn, b->metas, key, 1 + name.size, out);
 }
 
 int backend_find_stage(struct backend *b, MDB_txn *txn, const struct stage_id *id, uint32_t chunk, struct span *out)
 {
 	uint8_t key[STAGE_KEY_BYTES];
 	backend_stage_key(key, id, chunk);
-	return find(txn, b->stages, key, sizeof key, out);
+	return find_checked(txn, b->stages, key, sizeof key, out);
 }
 
 /* The first entry behind `after`. */
@@ -150,7 +169,10 @@ int backend_size(struct backend *b, MDB_txn *txn, enum backend_database which, u
 
 int backend_find_own(struct backend *b, MDB_txn *txn, const char *key, struct span *out)
 {
-	return find(txn, b->metas, key, strlen(key), out);
+	/* The state has a checksum of its own. */
+	if (strcmp(key, META_STATE) == 0)
+		return find(txn, b->metas, key, strlen(key), out);
+	return find_checked(txn, b->metas, key, strlen(key), out);
 }
 
 struct record_walk {
@@ -228,9 +250,11 @@ static int walk_meta(void *ctx, struct span key, struct span value)
 {
 	struct meta_walk *walk = ctx;
 	const char *k = key.data;
+	struct span bytes;
 	if (key.size == 0 || k[0] != 'u')
 		return 0;
-	return walk->fn(walk->ctx, (struct span){k + 1, key.size - 1}, value);
+	int error = check_keyed(key.data, key.size, value, &bytes);
+	return error ? error : walk->fn(walk->ctx, (struct span){k + 1, key.size - 1}, bytes);
 }
 
 int backend_each_meta(struct backend *b, MDB_txn *txn, int (*fn)(void *ctx, struct span name, struct span value), void *ctx)

@@ -56,9 +56,29 @@ static void note_stage(void *ctx, const struct stage_id *id, uint32_t chunk)
 	stage_note(ctx, id, chunk);
 }
 
+static int pass_meta(void *ctx, struct span name, struct span value)
+{
+	(void)ctx, (void)name, (void)value;
+	return 0;
+}
+
+/* Checks them all, so that a damaged one is told here, and not by whoever needs it. */
+static int check_metas(struct mvcc *m)
+{
+	MDB_txn *txn;
+	int error = backend_begin(m->backend, &txn);
+	if (error)
+		return error;
+	error = backend_each_meta(m->backend, txn, pass_meta, NULL);
+	backend_end(m->backend, txn);
+	return error;
+}
+
 static int rebuild(struct mvcc *m)
 {
 	int error = backend_each_record(m->backend, index_record, m);
+	if (!error)
+		error = check_metas(m);
 	if (!error)
 		error = backend_each_stage(m->backend, note_stage, m);
 	if (!error)

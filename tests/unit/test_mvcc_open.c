@@ -269,6 +269,25 @@ static void a_damaged_record_is_refused(void **state)
 	expect_refusal(f, CLUSTER, -EBADMSG, "a record is damaged");
 }
 
+static void a_damaged_meta_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	char path[300];
+	static char bytes[1 << 20];
+	mvcc_begin(f->m, mvcc_applied(f->m) + 1, 1);
+	mvcc_put_meta(f->m, text("session/7"), text("applied up to here"));
+	mvcc_end(f->m, 1);
+	mvcc_close(f->m);
+	file_of(f, path, sizeof path);
+	int fd = open(path, O_RDWR);
+	ssize_t n = read(fd, bytes, sizeof bytes);
+	const char *at = memmem(bytes, (size_t)n, "applied up to here", 18);
+	assert_non_null(at);
+	close(fd);
+	overwrite_file(f, at - bytes, "Applied", 7);
+	expect_refusal(f, CLUSTER, -EBADMSG, "a record is damaged");
+}
+
 static void a_directory_that_cannot_be_made_is_told(void **state)
 {
 	struct fixture *f = *state;
@@ -325,6 +344,7 @@ int main(void)
 		STORY(a_file_of_another_program_is_refused),
 		STORY(a_file_that_was_cut_off_is_refused),
 		STORY(a_damaged_record_is_refused),
+		STORY(a_damaged_meta_is_refused),
 		STORY(a_directory_that_cannot_be_made_is_told),
 		STORY(a_full_map_stops_commits_but_not_reads),
 	};
