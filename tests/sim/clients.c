@@ -367,8 +367,10 @@ static void act(struct client *c)
 static void finish(struct client *c)
 {
 	while (!W->finished[c->machine->number - 1] && !c->machine->stopping) {
+		uint32_t last = W->ops_count;
 		put(c, 1000 + c->machine->number);
-		W->finished[c->machine->number - 1] = W->ops[W->ops_count - 1].outcome == LIN_OK;
+		W->finished[c->machine->number - 1] = W->ops[last].outcome == LIN_OK;
+		fiber_sleep(50 * MS);
 	}
 	read_linearizable(c, draw_below(W->habits.keys));
 }

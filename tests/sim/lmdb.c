@@ -11,6 +11,7 @@
 
 #define PAGE 4096u
 #define MAPS_MAX 8u
+#define FIRST_DBI 2u
 #define FOLDERS_MAX 16u
 #define RENAMES_MAX 16u
 #define NAME_MAX_BYTES 32u
@@ -280,7 +281,7 @@ bool store_disk_flip_bit(struct machine *m)
 	if (!f || f->maps_count == 0)
 		return false;
 	const struct map *map = &f->maps[draw_below(f->maps_count)];
-	if (map->count == 0 || (strcmp(map->name, "records") != 0 && strcmp(map->name, "blocks") != 0))
+	if (map->count == 0)
 		return false;
 	struct version *v = map->cells[draw_below(map->count)]->newest;
 	if (!v || v->deleted || v->size == 0)
@@ -561,12 +562,19 @@ int mdb_txn_commit(MDB_txn *txn)
 
 /* --- reading and writing --- */
 
+/* LMDB's own two come first: its free pages, of which there are none here, and the names. */
+static struct map *map_of(MDB_txn *txn, MDB_dbi dbi)
+{
+	static struct map empty;
+	return dbi < FIRST_DBI ? &empty : &txn->env->file->maps[dbi - FIRST_DBI];
+}
+
 int mdb_dbi_open(MDB_txn *txn, const char *name, unsigned flags, MDB_dbi *dbi)
 {
 	struct file *f = txn->env->file;
 	for (uint32_t i = 0; i < f->maps_count; i++)
 		if (strcmp(f->maps[i].name, name) == 0) {
-			*dbi = i;
+			*dbi = FIRST_DBI + i;
 			return 0;
 		}
 	if (!(flags & MDB_CREATE) || !txn->writes)
@@ -576,13 +584,13 @@ int mdb_dbi_open(MDB_txn *txn, const char *name, unsigned flags, MDB_dbi *dbi)
 	struct map *m = &f->maps[f->maps_count];
 	*m = (struct map){.made_by = txn->sees};
 	snprintf(m->name, sizeof(m->name), "%s", name);
-	*dbi = f->maps_count++;
+	*dbi = FIRST_DBI + f->maps_count++;
 	return 0;
 }
 
 int mdb_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 {
-	const struct cell *c = find_cell(&txn->env->file->maps[dbi], key);
+	const struct cell *c = find_cell(map_of(txn, dbi), key);
 	const struct version *v = c ? seen(c, txn) : NULL;
 	if (!v)
 		return MDB_NOTFOUND;
@@ -613,7 +621,7 @@ static struct version *add_version(MDB_txn *txn, struct map *m, struct cell *c, 
 
 int mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned flags)
 {
-	struct map *m = &txn->env->file->maps[dbi];
+	struct map *m = map_of(txn, dbi);
 	if ((flags & MDB_APPEND) && m->count > 0 && compare(m->cells[m->count - 1], key) >= 0 && m->cells[m->count - 1]->newest)
 		return MDB_KEYEXIST;
 	struct cell *c = make_cell(m, key);
@@ -637,14 +645,14 @@ static int delete_cell(MDB_txn *txn, struct map *m, struct cell *c)
 
 int mdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 {
-	struct map *m = &txn->env->file->maps[dbi];
+	struct map *m = map_of(txn, dbi);
 	(void)data;
 	return delete_cell(txn, m, find_cell(m, key));
 }
 
 int mdb_stat(MDB_txn *txn, MDB_dbi dbi, MDB_stat *stat)
 {
-	const struct map *m = &txn->env->file->maps[dbi];
+	const struct map *m = map_of(txn, dbi);
 	*stat = (MDB_stat){.ms_psize = PAGE};
 	for (size_t i = 0; i < m->count; i++)
 		stat->ms_entries += seen(m->cells[i], txn) ? 1 : 0;
@@ -656,7 +664,7 @@ int mdb_stat(MDB_txn *txn, MDB_dbi dbi, MDB_stat *stat)
 int mdb_cursor_open(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **out)
 {
 	MDB_cursor *c = world_zalloc(sizeof(*c));
-	*c = (MDB_cursor){.txn = txn, .map = &txn->env->file->maps[dbi]};
+	*c = (MDB_cursor){.txn = txn, .map = map_of(txn, dbi)};
 	*out = c;
 	return 0;
 }
