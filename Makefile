@@ -33,6 +33,7 @@ TESTLIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
 UNIT      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 CLUSTER   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/cluster/test_*.c))
 FAULTS_PROGRAM := $(BUILD)/tests/faults/faults
+POWER     := $(BUILD)/tests/power/test_power
 BENCH     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 
 SIM       := $(BUILD)/tests/sim/sim $(BUILD)/tests/sim/test_sim
@@ -74,17 +75,25 @@ $(BUILD)/tallyctl: $(BUILD)/cmd/tallyctl.o $(BUILD)/libcmd.a $(BUILD)/libtally.a
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TESTLIB_OBJ) $(BUILD)/libcmd.a $(BUILD)/libtally.a
 	@echo "  LD   $@"
-	@$(CC) $(SAN) -o $@ $^ $(LIBS) -lcmocka
+	@$(CC) $(SAN) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka
 
 # The production code over the simulated disk, LMDB and network, which come first and so take the place of the real ones.
 $(BUILD)/tests/sim/%: $(BUILD)/tests/sim/%.o $(SIM_OBJ) $(BUILD)/libtally.a
 	@echo "  LD   $@"
 	@$(CC) $(SAN) $(SIM_WRAP:%=-Wl,--wrap=%) -o $@ $^ -pthread -lcmocka
 
-tests: all $(UNIT) $(CLUSTER) $(SIM)
+tests: all $(UNIT) $(CLUSTER) $(SIM) $(POWER)
 
 sim: $(BUILD)/tests/sim/sim
 	@$(BUILD)/tests/sim/sim
+
+# Loaded into the daemon, so nothing of the project's may be in it.
+$(BUILD)/tests/power/record.so: tests/power/record.c tests/power/record.h
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	@$(CC) $(ALL_CFLAGS) -fPIC -shared -o $@ $<
+
+$(POWER): $(patsubst %,$(BUILD)/tests/power/%.o,journal disk load verify trial) $(BUILD)/tests/power/record.so
 
 deps:
 	@CC="$(CC)" tests/deps.sh
@@ -97,7 +106,12 @@ cluster: all $(CLUSTER)
 
 check: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) tests
-	@tests/run.sh $(UNIT) $(BUILD)/tests/sim/test_sim $(CLUSTER)
+	@tests/run.sh $(UNIT) $(BUILD)/tests/sim/test_sim $(CLUSTER) $(POWER)
+
+# The long run: the power is cut some thousand times.
+power: all $(POWER)
+	@POWER_CUTS=$${POWER_CUTS:-3000} POWER_IMAGES=$${POWER_IMAGES:-3} POWER_OPS=$${POWER_OPS:-150} TEST_TIMEOUT=$${TEST_TIMEOUT:-3600} \
+		tests/run.sh $(POWER)
 
 demo: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all
@@ -135,6 +149,6 @@ install: all
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests deps unit cluster sim check demo asan tsan lint bench faults format install clean
+.PHONY: all tests deps unit cluster sim check power demo asan tsan lint bench faults format install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

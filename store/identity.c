@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,6 +172,14 @@ static int sync_directory(const char *data)
 	return rc;
 }
 
+/* DATA itself may be new. */
+static int sync_parent(const char *data)
+{
+	char copy[4096];
+	snprintf(copy, sizeof(copy), "%s", data);
+	return sync_directory(dirname(copy));
+}
+
 static void print_node_file(FILE *f, const struct identity *i)
 {
 	fprintf(f, NODE_FILE_HEAD "%d\n", NODE_FILE_FORMAT);
@@ -205,7 +214,9 @@ int identity_keep(const struct identity *i, const char *data)
 		rc = -errno;
 	if (rc == 0 && rename(temporary, path) < 0)
 		rc = -errno;
-	return rc < 0 ? rc : sync_directory(data);
+	if (rc == 0)
+		rc = sync_directory(data);
+	return rc < 0 ? rc : sync_parent(data);
 }
 
 /* From cluster=, or of its own: a node alone. */

@@ -1,4 +1,5 @@
 #include "store/mvcc/backend.h"
+#include "store/mvcc/backend_folder.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -175,17 +176,23 @@ static void pool_init(struct backend *b)
 	pthread_cond_init(&b->pool_returned, NULL);
 }
 
+static int make_folder(const struct opening *o)
+{
+	if (mkdir(o->config->dir, 0700) == 0 || errno == EEXIST)
+		return 0;
+	int error = -errno;
+	snprintf(o->why, o->why_size, "%s: cannot be made: %s", o->config->dir, strerror(-error));
+	return error;
+}
+
 /* The folder and the environment in it, whatever that holds. */
 static int begin_opening(struct backend *b, struct opening *o)
 {
 	snprintf(o->file, sizeof o->file, "%s/data.mdb", o->config->dir);
 	*b = (struct backend){.no_sync = o->config->no_sync};
-	if (mkdir(o->config->dir, 0700) && errno != EEXIST) {
-		int error = -errno;
-		snprintf(o->why, o->why_size, "%s: cannot be made: %s", o->config->dir, strerror(-error));
-		return error;
-	}
-	int error = env_open(b, o);
+	int error = make_folder(o);
+	if (!error)
+		error = env_open(b, o);
 	if (error)
 		return error;
 	pool_init(b);
@@ -210,11 +217,40 @@ int backend_open_filling(struct backend *b, const struct backend_config *config,
 	return rc ? refuse(&o, backend_errno(rc), mdb_strerror(rc)) : 0;
 }
 
+/* A store that is not whole could not be told from a damaged one, so it is made aside, and gets its name when it is on the disk. */
+static int make_aside(const struct backend_config *config, const struct state *fresh, const struct buffer *first, char *why,
+		      size_t why_size)
+{
+	char dir[PATH_MAX];
+	struct backend b;
+	struct backend_config aside = *config;
+	struct opening o = {.config = &aside, .why = why, .why_size = why_size};
+	snprintf(dir, sizeof dir, "%s.making", config->dir);
+	backend_folder_clear(dir);
+	aside.dir = dir;
+	int error = begin_opening(&b, &o);
+	if (!error)
+		error = make_new(&b, &o, fresh, first);
+	if (!error && (error = backend_sync(&b)))
+		refuse(&o, error, strerror(-error));
+	backend_close(&b);
+	if (!error && (error = backend_folder_rename(dir, config->dir, !config->no_sync)))
+		refuse(&o, error, strerror(-error));
+	if (error)
+		backend_folder_clear(dir);
+	return error;
+}
+
 int backend_open(struct backend *b, const struct backend_config *config, const struct state *fresh, const struct buffer *first,
 		 struct state *out, char *why, size_t why_size)
 {
 	struct opening o = {.config = config, .why = why, .why_size = why_size};
-	int error = begin_opening(b, &o);
+	*b = (struct backend){.env = NULL};
+	int error = make_folder(&o);
+	if (!error && backend_folder_is_new(config->dir))
+		error = make_aside(config, fresh, first, why, why_size);
+	if (!error)
+		error = begin_opening(b, &o);
 	if (error)
 		return error;
 	error = open_existing(b, &o, out);

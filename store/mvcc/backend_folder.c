@@ -1,0 +1,49 @@
+#include "store/mvcc/backend_folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* Names in this folder are durable after this. */
+static int sync_folder(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc = fd < 0 || fsync(fd) ? -errno : 0;
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+bool backend_folder_is_new(const char *dir)
+{
+	char path[PATH_MAX];
+	snprintf(path, sizeof path, "%s/data.mdb", dir);
+	return access(path, F_OK) && errno == ENOENT;
+}
+
+void backend_folder_clear(const char *dir)
+{
+	static const char *const files[] = {"data.mdb", "lock.mdb"};
+	char path[PATH_MAX];
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+		unlink(path);
+	}
+	rmdir(dir);
+}
+
+int backend_folder_rename(const char *made, const char *dir, bool durable)
+{
+	char parent[PATH_MAX];
+	snprintf(parent, sizeof parent, "%s", dir);
+	int rc = durable ? sync_folder(made) : 0;
+	if (rc)
+		return rc;
+	backend_folder_clear(dir);
+	if (rename(made, dir))
+		return -errno;
+	return durable ? sync_folder(dirname(parent)) : 0;
+}
