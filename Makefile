@@ -78,7 +78,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TESTLIB_OBJ) $(BUILD)/libcmd.a $(BUILD)/l
 	@$(CC) $(SAN) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka
 
 # The production code over the simulated disk, LMDB and network, which come first and so take the place of the real ones.
-$(BUILD)/tests/sim/%: $(BUILD)/tests/sim/%.o $(SIM_OBJ) $(BUILD)/libtally.a
+$(SIM): $(BUILD)/tests/sim/%: $(BUILD)/tests/sim/%.o $(SIM_OBJ) $(BUILD)/libtally.a
 	@echo "  LD   $@"
 	@$(CC) $(SAN) $(SIM_WRAP:%=-Wl,--wrap=%) -o $@ $^ -pthread -lcmocka
 
