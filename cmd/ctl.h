@@ -11,7 +11,15 @@
 enum ctl_exit { CTL_DONE = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_NO_ANSWER = 3 };
 
 /* Options that only some commands take. */
-enum ctl_given { GIVEN_PREFIX = 1, GIVEN_REV = 2, GIVEN_CONSISTENCY = 4, GIVEN_LIMIT = 8, GIVEN_KEYS_ONLY = 16, GIVEN_COUNT_ONLY = 32 };
+enum ctl_given {
+	GIVEN_PREFIX = 1,
+	GIVEN_REV = 2,
+	GIVEN_CONSISTENCY = 4,
+	GIVEN_LIMIT = 8,
+	GIVEN_KEYS_ONLY = 16,
+	GIVEN_COUNT_ONLY = 32,
+	GIVEN_LEARNER = 64
+};
 
 struct ctl_options {
 	const char *endpoints;
@@ -50,6 +58,8 @@ int ctl_snapshot(struct ctl *ctl);
 /* Working on a file needs no node. */
 bool ctl_snapshot_needs_node(const struct ctl_options *o);
 int ctl_txn(struct ctl *ctl);
+int ctl_member(struct ctl *ctl);
+int ctl_move_leader(struct ctl *ctl);
 int ctl_watch(struct ctl *ctl);
 
 /* Asks; the answer is in *call, for client_call_done in any case. CTL_DONE, or the reason is said on stderr. */

@@ -21,7 +21,8 @@ enum option_code {
 	OPTION_CONSISTENCY,
 	OPTION_LIMIT,
 	OPTION_KEYS_ONLY,
-	OPTION_COUNT_ONLY
+	OPTION_COUNT_ONLY,
+	OPTION_LEARNER
 };
 
 static const struct option long_options[] = {{"endpoints", required_argument, NULL, OPTION_ENDPOINTS},
@@ -35,6 +36,7 @@ static const struct option long_options[] = {{"endpoints", required_argument, NU
 					     {"limit", required_argument, NULL, OPTION_LIMIT},
 					     {"keys-only", no_argument, NULL, OPTION_KEYS_ONLY},
 					     {"count-only", no_argument, NULL, OPTION_COUNT_ONLY},
+					     {"learner", no_argument, NULL, OPTION_LEARNER},
 					     {"help", no_argument, NULL, 'h'},
 					     {"version", no_argument, NULL, 'V'},
 					     {NULL, 0, NULL, 0}};
@@ -98,6 +100,9 @@ static bool option_set(struct ctl_options *o, int code, const char *text)
 		return true;
 	case OPTION_COUNT_ONLY:
 		o->given |= GIVEN_COUNT_ONLY;
+		return true;
+	case OPTION_LEARNER:
+		o->given |= GIVEN_LEARNER;
 		return true;
 	case 'h':
 		o->help = true;

@@ -25,12 +25,14 @@ static const struct command_entry commands[] = {
 	{"history", "KEY", 1, 1, 0, ctl_history},
 	{"txn", "(on stdin: compare, then, else: one operation a line, a blank line between the three parts)", 0, 0, 0, ctl_txn},
 	{"watch", "KEY [--prefix] [--rev N]", 1, 1, GIVEN_PREFIX | GIVEN_REV, ctl_watch},
+	{"member", "list | add NAME HOST:PORT [--learner] | promote ID | remove ID", 1, 3, GIVEN_LEARNER, ctl_member},
+	{"move-leader", "ID", 1, 1, 0, ctl_move_leader},
 	{"endpoint", "status | health", 1, 1, 0, ctl_endpoint},
 	{"snapshot", "save FILE [--consistency serial|linearizable] | restore FILE DATA | status FILE", 2, 3, GIVEN_CONSISTENCY,
 	 ctl_snapshot},
 };
 
-static const char *const later[] = {"compact", "lease", "lock", "elect", "member", "move-leader", "check"};
+static const char *const later[] = {"compact", "lease", "lock", "elect", "check"};
 
 static void usage(FILE *to)
 {

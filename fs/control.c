@@ -1,6 +1,7 @@
 #include "fs/control.h"
 
 #include "fs/entry.h"
+#include "fs/path.h"
 #include "fs/view.h"
 
 #include <errno.h>
@@ -31,7 +32,10 @@ void control_open(struct request *rq)
 		return;
 	}
 	struct handle *h = handle_new(rq, rq->node, NULL, O_RDONLY);
-	store_status_text(rq->fs->store, rq->fs->config.linearizable ? "linearizable" : "serial", &h->text);
+	if (path_parse(rq->node->name, true).shape == PATH_MEMBERS)
+		store_members_text(rq->fs->store, &h->text);
+	else
+		store_status_text(rq->fs->store, rq->fs->config.linearizable ? "linearizable" : "serial", &h->text);
 	handle_list(h);
 	rq->file.fh = (uint64_t)(uintptr_t)h;
 	rq->file.direct_io = 1;

@@ -71,6 +71,7 @@ static void lookup_in_live(struct request *rq)
 		request_read(rq, revision_lookup);
 		break;
 	case PATH_STATUS:
+	case PATH_MEMBERS:
 		control_lookup(rq);
 		break;
 	case PATH_TIME:

@@ -40,7 +40,9 @@ static enum path_shape control_shape(const char *after, size_t base_len, bool in
 		return PATH_PLAIN;
 	if (strcmp(after, "status") == 0)
 		return PATH_STATUS;
-	return strcmp(after, "members") == 0 || strcmp(after, "metrics") == 0 ? PATH_RESERVED : PATH_PLAIN;
+	if (strcmp(after, "members") == 0)
+		return PATH_MEMBERS;
+	return strcmp(after, "metrics") == 0 ? PATH_RESERVED : PATH_PLAIN;
 }
 
 struct path_name path_parse(const char *name, bool in_root)

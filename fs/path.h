@@ -13,6 +13,7 @@ enum path_shape {
 	PATH_VERSIONS, /* NAME@ */
 	PATH_TIME,     /* NAME@2026-11-22T10:00:00Z */
 	PATH_STATUS,   /* @status in the root */
+	PATH_MEMBERS,  /* @members in the root */
 	PATH_RESERVED  /* the other control names */
 };
 

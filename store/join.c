@@ -182,8 +182,10 @@ static struct join_heard *heard_of(struct join *j, const char *name)
 
 static void keep_word(struct join *j, const struct join_answer *a)
 {
-	/* A place is promised by the leader alone; what others say meanwhile is not news. */
-	if (a->verdict == JOIN_TAKEN && j->last != 0)
+	/* A place is given by the leader alone; what others say meanwhile is not news. */
+	bool from_leader = a->challenge != 0 || a->verdict == JOIN_GRANTED;
+	bool vague = a->verdict == JOIN_TAKEN || a->verdict == JOIN_RUNS || a->verdict == JOIN_WAIT;
+	if (!from_leader && vague && j->last != 0 && j->last != JOIN_STRANGER)
 		return;
 	j->last = (enum join_verdict)a->verdict;
 	memcpy(j->last_name, a->name, sizeof(j->last_name));
@@ -210,6 +212,7 @@ enum join_outcome join_take(struct join *j, const struct join_answer *a, bool wa
 	case JOIN_FOUNDED:
 		return o && !j->wants_place && a->cluster_id == j->origin ? JOIN_FIRST : JOIN_GO_ON;
 	case JOIN_TAKEN:
+	case JOIN_RUNS:
 	case JOIN_STRANGER:
 	case JOIN_ALIVE:
 		j->wants_place |= o != NULL;
@@ -251,6 +254,8 @@ void join_waits_for(const struct join *j, char *out, size_t size)
 		snprintf(out, size, "%s was started with another cluster=; this node takes no part", j->last_name);
 	else if (j->wants_place && j->last == JOIN_WAIT)
 		snprintf(out, size, "waits to be let in as %s", j->self.name);
+	else if (j->wants_place && j->last == JOIN_RUNS)
+		snprintf(out, size, "new: waits for the leader of the cluster to let it in, as %s says", j->last_name);
 	else if (j->wants_place)
 		snprintf(out, size, "its data is new, but %s took part before, says %s: waits for a leader to give it a place%s%s%s",
 			 j->self.name, j->last_name, silent[0] ? " (no answer from " : "", silent, silent[0] ? ")" : "");

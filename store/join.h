@@ -19,13 +19,14 @@
 enum join_verdict {
 	JOIN_NOTED = 1,    /* no other incarnation of the name was heard of here */
 	JOIN_FOUNDED = 2,  /* the answerer's cluster was founded with this incarnation */
-	JOIN_TAKEN = 3,    /* the first id of that name is taken, or who answers cannot know: only the leader can help */
+	JOIN_TAKEN = 3,    /* another incarnation of that name took part: only the leader can help */
 	JOIN_WAIT = 4,     /* a place is to be given, but not yet */
 	JOIN_GRANTED = 5,  /* a member, under its incarnation as the id */
 	JOIN_STRANGER = 6, /* there is no member of this name */
 	JOIN_ALIVE = 7,    /* a member of this name is alive */
 	JOIN_DIFFERS = 8,  /* new as well, but of another cluster= */
-	JOIN_LAST = 8
+	JOIN_RUNS = 9,     /* the cluster runs already, and who answers cannot know who took part: only the leader can help */
+	JOIN_LAST = 9
 };
 
 /* A question, repeated until it is answered. A node that has its identity asks, too, when it hears no leader: whether it is a member still. */

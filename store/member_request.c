@@ -42,7 +42,7 @@ static bool is_word(const char *s, const char *without)
 	return true;
 }
 
-static bool is_valid(const struct member_request *q)
+bool member_request_valid(const struct member_request *q)
 {
 	if (q->type == MEMBER_ADD)
 		return q->id != 0 && is_word(q->who.name, "=/,:@") && is_word(q->who.address, "=/,@") && strchr(q->who.address, ':');
@@ -56,7 +56,7 @@ int member_request_decode(struct reader *r, struct member_request *out)
 	q.votes = votes == 1;
 	q.id = reader_u64(r);
 	if (!take_text(r, q.target, sizeof(q.target)) || !take_text(r, q.who.name, sizeof(q.who.name)) ||
-	    !take_text(r, q.who.address, sizeof(q.who.address)) || votes > 1 || !is_valid(&q))
+	    !take_text(r, q.who.address, sizeof(q.who.address)) || votes > 1 || !member_request_valid(&q))
 		return -EBADMSG;
 	*out = q;
 	return 0;

@@ -21,6 +21,7 @@ struct member_request {
 
 /* The table stands in member_request.c. */
 void member_request_encode(const struct member_request *q, struct writer *w);
+bool member_request_valid(const struct member_request *q);
 int member_request_decode(struct reader *r, struct member_request *out); /* -EBADMSG; whatever follows is left */
 
 struct member_asked {

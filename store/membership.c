@@ -308,7 +308,9 @@ static enum join_verdict give_place(struct membership *m, const struct join_ask 
 		return JOIN_WAIT;
 	*challenge = challenge_for(m, a->incarnation);
 	const struct raft_progress *p = progress_of(&status, old->id);
-	if (old->id == m->identity->id || (p && p->recent))
+	/* A member that was only just added is given time to be heard from, but nothing was. */
+	bool alive = p && p->recent && (p->match > 0 || p->voter);
+	if (old->id == m->identity->id || alive)
 		return JOIN_ALIVE;
 	if (a->challenge == *challenge && members_replace(&m->now, old->id, a->incarnation, a->who.address, &next) == 0)
 		propose(m, &next);
@@ -355,7 +357,7 @@ static enum join_verdict judge_fresh(struct membership *m, const struct join_ask
 		return is_committed(m) ? JOIN_GRANTED : JOIN_WAIT;
 	bool notes = identity_is_first(m->identity) && a->origin == m->identity->origin && one->id == members_first_id(a->who.name);
 	if (!a->wants_place)
-		return notes ? take_note(m, a) : JOIN_TAKEN;
+		return notes ? take_note(m, a) : JOIN_RUNS;
 	note_wiped(m, a->who.name);
 	return give_place(m, a, one, challenge);
 }

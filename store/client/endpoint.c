@@ -7,6 +7,8 @@
 #include "store/client/gate.h"
 #include "store/client/handler.h"
 #include "store/client/listener.h"
+#include "store/identity.h"
+#include "store/member_request.h"
 #include "store/client/watchers.h"
 
 #include <assert.h>
@@ -179,6 +181,16 @@ static void watch_answered(void *ctx, struct watcher *w)
 	free(waits);
 }
 
+static bool submit_change(struct endpoint *e, struct waiting *asked)
+{
+	struct member_request q;
+
+	if (handler_member_request(&asked->request, identity_draw(), &q, &e->answer))
+		return false;
+	store_member_request(e->store, &q, &waiting_add(e, asked)->op);
+	return true;
+}
+
 /* Gives the request to the store. False: it was refused, with the answer made. */
 static bool submit(struct endpoint *e, struct waiting *asked)
 {
@@ -188,6 +200,8 @@ static bool submit(struct endpoint *e, struct waiting *asked)
 		store_barrier(e->store, &waiting_add(e, asked)->op);
 		return true;
 	}
+	if (handler_changes_members(asked->request.type))
+		return submit_change(e, asked);
 	if (handler_command(e->store, &asked->request, &c, &e->answer))
 		return false;
 	struct waiting *w = waiting_add(e, asked);
@@ -265,7 +279,9 @@ static void answer_completed(struct endpoint *e)
 	while (w) {
 		struct waiting *next = w->next_completed;
 		int error = w->op.result.error == -EINTR ? -ESHUTDOWN : w->op.result.error;
-		if (request_writes(w->request.type))
+		if (handler_changes_members(w->request.type))
+			handler_member_done(&w->request, &w->op.result, &e->answer);
+		else if (request_writes(w->request.type))
 			handler_written(&w->request, &w->op.result, &e->answer);
 		else if (error)
 			handler_unreadable(e->store, &w->request, error, &e->answer);

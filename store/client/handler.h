@@ -26,6 +26,12 @@ void handler_read(struct store *s, const struct request *r, struct answer *out);
 void handler_snapshot(struct store *s, const struct request *r, struct answer *out);
 /* PUT, DELETE, LOAD, TXN: the command, its spans borrowed from `r`. Or a negative errno, the answer saying why. */
 int handler_command(struct store *s, const struct request *r, struct command *c, struct answer *out);
+/* Requests that change members, or who of them leads: what is asked of the store, with `fresh_id` for a new one; or a negative errno, the
+ * answer saying why. Then the answer to it. */
+struct member_request;
+bool handler_changes_members(uint8_t type);
+int handler_member_request(const struct request *r, uint64_t fresh_id, struct member_request *q, struct answer *out);
+void handler_member_done(const struct request *r, struct command_result *result, struct answer *out);
 /* The answer to a write that the store is done with. */
 void handler_written(const struct request *r, const struct command_result *result, struct answer *out);
 /* The answer to a read whose barrier failed. */

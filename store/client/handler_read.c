@@ -269,6 +269,9 @@ void handler_read(struct store *s, const struct request *r, struct answer *out)
 	if (r->type == REQUEST_STATUS) {
 		store_status_text(s, r->flags & REQUEST_SERIAL ? "serial" : "linearizable", &out->text);
 		out->head.revision = mvcc_revision(store_mvcc(s));
+	} else if (r->type == REQUEST_MEMBER_LIST) {
+		store_members_text(s, &out->text);
+		out->head.revision = mvcc_revision(store_mvcc(s));
 	} else if (r->type == REQUEST_HEALTH) {
 		health(s, out);
 	} else if (r->type == REQUEST_SNAPSHOT) {

@@ -55,6 +55,11 @@ const char *request_type_name(uint8_t type)
 		[REQUEST_LOAD] = "load",
 		[REQUEST_TXN] = "txn",
 		[REQUEST_SNAPSHOT] = "snapshot",
+		[REQUEST_MEMBER_LIST] = "member list",
+		[REQUEST_MEMBER_ADD] = "member add",
+		[REQUEST_MEMBER_PROMOTE] = "member promote",
+		[REQUEST_MEMBER_REMOVE] = "member remove",
+		[REQUEST_MOVE_LEADER] = "move-leader",
 		[REQUEST_WATCH] = "watch",
 	};
 	return type < REQUEST_TYPES && names[type] ? names[type] : names[0];
@@ -67,7 +72,8 @@ static bool is_known(uint8_t type)
 
 bool request_writes(uint8_t type)
 {
-	return type == REQUEST_PUT || type == REQUEST_DELETE || type == REQUEST_LOAD || type == REQUEST_TXN;
+	return type == REQUEST_PUT || type == REQUEST_DELETE || type == REQUEST_LOAD || type == REQUEST_TXN ||
+	       (type >= REQUEST_MEMBER_ADD && type <= REQUEST_MOVE_LEADER);
 }
 
 void request_encode(struct writer *w, const struct request *r)

@@ -39,6 +39,13 @@ enum request_type {
 	 * `value` of the next request, which is left out when 0: it is not 0 only within a revision too large for one answer. -ENODATA: what `rev` asks
 	 * for has been compacted; revision is then the first that has not. Waits for nothing else, with a quorum or without. */
 	REQUEST_WATCH = 14,
+	/* The text of @members, as this node sees it; waits for nothing. */
+	REQUEST_MEMBER_LIST = 17,
+	/* key: a name, value: its HOST:PORT, limit 1: it stays a learner. Answered, like the next three, once the change is committed. */
+	REQUEST_MEMBER_ADD = 18,
+	REQUEST_MEMBER_PROMOTE = 19, /* key: a name or an id, in 16 hex digits */
+	REQUEST_MEMBER_REMOVE = 20,  /* likewise */
+	REQUEST_MOVE_LEADER = 21,    /* likewise: it is to lead */
 	/* rev 0: takes a picture of the store; text: its manifest, count: its number. rev, that number: the page `limit`, from 0, behind the position
 	 * `from` (at first empty: the start); text: a chunk (store/mvcc/dump.h), next: the position behind it, count: the sum of all pages so far. With
 	 * REQUEST_COUNT_ONLY: it is not wanted any more. */

@@ -110,7 +110,9 @@ void node_argv(const struct cluster *c, int i, const char **argv)
 	static char options[2048];
 	const struct cluster_node *n = &c->nodes[i];
 	size_t at = (size_t)snprintf(options, sizeof(options), "name=%s", n->name);
-	for (int m = 0; c->count > 1 && m < c->count; m++)
+	if (n->cluster[0])
+		at += (size_t)snprintf(options + at, sizeof(options) - at, ",cluster=%s", n->cluster);
+	for (int m = 0; !n->cluster[0] && c->count > 1 && m < c->count; m++)
 		at += (size_t)snprintf(options + at, sizeof(options) - at, "%s%s=%s:%d", m == 0 ? ",cluster=" : "/", c->nodes[m].name,
 				       c->nodes[m].host, c->nodes[m].port);
 	if (n->client_port)

@@ -25,6 +25,7 @@ struct cluster_node {
 	char mount[128];
 	char log[128];
 	char options[256]; /* of this node, besides the cluster's */
+	char cluster[256]; /* its cluster=; empty: all nodes */
 	bool nomount;
 	char host[40];   /* its address; 127.0.0.1 unless it lives elsewhere (netns.h) */
 	char netns[64];  /* the file of its network namespace; empty: this one */

@@ -70,7 +70,7 @@ static void control_names_count_in_the_root_and_watch_everywhere(void **state)
 {
 	(void)state;
 	assert_int_equal(path_parse("@status", true).shape, PATH_STATUS);
-	assert_int_equal(path_parse("@members", true).shape, PATH_RESERVED);
+	assert_int_equal(path_parse("@members", true).shape, PATH_MEMBERS);
 	assert_int_equal(path_parse("@metrics", true).shape, PATH_RESERVED);
 	assert_int_equal(path_parse("@status", false).shape, PATH_PLAIN);
 	assert_int_equal(path_parse("bob@status", true).shape, PATH_PLAIN);
