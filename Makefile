@@ -4,7 +4,7 @@
 #   make demo       three nodes, narrated                     make lint     format, layers, banned calls, function length
 #   make asan tsan  the tests under sanitizers                make bench    the figures, and whether they are good enough
 #   make sim        the simulator: SEED=n [TRACE=1] replays, RUNS=n [FROM=s] [JOBS=j] walks seeds
-#   make faults     real faults on three hosts under load
+#   make faults     real faults on three hosts under load     make fuzz     the fuzz targets, a minute each: FUZZ_SECONDS=n
 #   make install    PREFIX=/usr/local DESTDIR=                make deps     the Debian packages that are missing
 
 ifeq ($(origin CC),default)
@@ -131,6 +131,25 @@ lint:
 	@tests/deps.sh lint
 	@tests/lint.sh
 
+# Each target of tests/fuzz for FUZZ_SECONDS (60), in a build of its own by clang. FUZZ_SAN is what the targets are linked with besides.
+FUZZ_SAN := -fsanitize=address,undefined
+FUZZ     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+fuzz:
+	@tests/deps.sh fuzz
+	@$(MAKE) --no-print-directory -j$$(nproc) CC=clang BUILD=build-fuzz OPT=-O1 \
+		SAN="$(FUZZ_SAN) -fno-sanitize-recover=undefined -fsanitize=fuzzer-no-link -fno-omit-frame-pointer -w" fuzz-targets
+	@tests/fuzz/run.sh build-fuzz
+
+fuzz-targets: $(FUZZ) $(BUILD)/tests/fuzz/seeds
+
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz.o $(BUILD)/libcmd.a $(BUILD)/libtally.a
+	@echo "  LD   $@"
+	@$(CC) $(FUZZ_SAN) -fsanitize=fuzzer -Wl,--wrap=crc32c -o $@ $^ $(LIBS)
+
+$(BUILD)/tests/fuzz/seeds: $(BUILD)/tests/fuzz/seeds.o $(BUILD)/tests/fuzz/fuzz.o $(BUILD)/libcmd.a $(BUILD)/libtally.a
+	@echo "  LD   $@"
+	@$(CC) $(SAN) -Wl,--wrap=crc32c -o $@ $^ $(LIBS)
+
 # Thirty random faults on three hosts under 2,000 writes a second: FAULTS=n SEED=n.
 faults: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all $(FAULTS_PROGRAM)
@@ -149,6 +168,6 @@ install: all
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests deps unit cluster sim check power demo asan tsan lint bench faults format install clean
+.PHONY: all tests deps unit cluster sim check power demo asan tsan lint bench faults fuzz fuzz-targets format install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

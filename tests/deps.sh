@@ -8,6 +8,11 @@ need_library() { pkg-config --exists "$1" 2>/dev/null || missing="$missing $2"; 
 
 if [ "${1:-}" = lint ]; then
 	need_command clang-format clang-format
+elif [ "${1:-}" = fuzz ]; then
+	"$0"
+	need_command clang clang
+	runtime=$(clang --print-file-name=libclang_rt.fuzzer-$(uname -m).a 2>/dev/null || true)
+	[ -e "$runtime" ] || missing="$missing libclang-rt-14-dev"
 else
 	compiler=${CC:-gcc}
 	need_command "${compiler%% *}" "${compiler%% *}"
