@@ -1,6 +1,10 @@
 #include "store/node.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+/* An item of the queue that is no entry: a pointer to the store that takes the place of the present one. */
+#define REPLACE 0xff
 
 /* Entries wait encoded in one buffer: struct raft_entry, then its data, padded to 8. The thread swaps the buffer out and works on it without
  * the mutex. */
@@ -43,12 +47,43 @@ static void apply_one(struct applier *a, const struct raft_entry *e)
 	pending_finish(op);
 }
 
+static bool was_applied(void *ctx, uint64_t sequence)
+{
+	struct applier *a = ctx;
+	return apply_has_seen(a->apply, a->self, a->epoch, sequence);
+}
+
+/* What is pending here may have been applied in the entries that were skipped; the rest is sent again, as ever. */
+static void replace(struct applier *a, struct mvcc *with)
+{
+	mvcc_replace(a->mvcc, with);
+	int error = apply_reload(a->apply);
+	if (error < 0 && !a->stopped) {
+		a->stopped = true;
+		a->events.stopped(a->events.ctx, error);
+	}
+	if (!a->stopped)
+		pending_finish(pending_take_passed(a->pending, was_applied, a));
+	a->events.replaced(a->events.ctx);
+}
+
+static void take_one(struct applier *a, const struct raft_entry *e)
+{
+	struct mvcc *with;
+	if (e->type != REPLACE) {
+		apply_one(a, e);
+		return;
+	}
+	memcpy(&with, e->data, sizeof(with));
+	replace(a, with);
+}
+
 static void apply_all(struct applier *a, const struct writer *batch)
 {
 	for (size_t at = 0; at < batch->size;) {
 		struct raft_entry *e = (struct raft_entry *)(batch->data + at);
 		e->data = batch->data + at + sizeof(*e);
-		apply_one(a, e);
+		take_one(a, e);
 		at += sizeof(*e) + (e->size + 7u) / 8 * 8;
 	}
 }
@@ -115,6 +150,11 @@ void applier_add(struct applier *a, const struct raft_entry *entries, uint32_t c
 	}
 	pthread_cond_signal(&a->work);
 	pthread_mutex_unlock(&a->mutex);
+}
+
+void applier_replace(struct applier *a, struct mvcc *with)
+{
+	applier_add(a, &(struct raft_entry){.type = REPLACE, .size = sizeof(with), .data = &with}, 1);
 }
 
 void applier_wake(struct applier *a)

@@ -39,6 +39,29 @@ static int load_members(struct apply *a)
 	return err;
 }
 
+static int load(struct apply *a)
+{
+	int err = sessions_load(&a->sessions, a->m);
+	if (err == 0)
+		err = reservations_load(&a->reservations, a->m);
+	if (err == 0)
+		err = load_members(a);
+	return err;
+}
+
+int apply_reload(struct apply *a)
+{
+	reservations_done(&a->reservations);
+	sessions_done(&a->sessions);
+	a->members = (struct raft_members){0};
+	return load(a);
+}
+
+bool apply_has_seen(struct apply *a, uint64_t origin, uint64_t epoch, uint64_t sequence)
+{
+	return session_has_seen(sessions_of(&a->sessions, origin), epoch, sequence);
+}
+
 int apply_open(struct mvcc *m, struct apply **out)
 {
 	struct apply *a = calloc(1, sizeof(*a));
@@ -47,11 +70,7 @@ int apply_open(struct mvcc *m, struct apply **out)
 	a->m = a->plan.m = m;
 	a->plan.reservations = &a->reservations;
 	a->plan.sessions = &a->sessions;
-	int err = sessions_load(&a->sessions, m);
-	if (err == 0)
-		err = reservations_load(&a->reservations, m);
-	if (err == 0)
-		err = load_members(a);
+	int err = load(a);
 	if (err < 0) {
 		apply_close(a);
 		return err;

@@ -22,6 +22,10 @@ struct apply_outcome {
 /* Loads the sessions and the reservations from the store. */
 int apply_open(struct mvcc *m, struct apply **out);
 void apply_close(struct apply *a);
+/* Another store has taken the place of the one that it works on (mvcc_replace): what it keeps of it is read anew. */
+int apply_reload(struct apply *a);
+/* Was this operation applied, or given up by its origin? */
+bool apply_has_seen(struct apply *a, uint64_t origin, uint64_t epoch, uint64_t sequence);
 /* Applies log entry (index, term) that holds a configuration, encoded: it is kept as the meta APPLY_MEMBERS, and what is remembered of operations of
  * nodes that are no members any more goes. From then on their commands change nothing. False: the disk failed, as `stopped` above. */
 bool apply_members(struct apply *a, uint64_t index, uint64_t term, struct span members);

@@ -412,6 +412,14 @@ void command_done(struct command *c)
 	c->ranges_count = 0;
 }
 
+uint8_t command_peek_type(struct span bytes)
+{
+	struct reader r = reader_over(bytes.data, bytes.size);
+	struct command c = {0};
+	decode_header(&r, &c);
+	return r.failed ? 0 : c.type;
+}
+
 int command_peek_id(struct span bytes, struct command_id *out)
 {
 	struct reader r = reader_over(bytes.data, bytes.size);

@@ -123,6 +123,8 @@ int command_decode(struct span bytes, struct command *out);
 void command_done(struct command *c);
 /* Only the identity, for those who route commands without reading them. */
 int command_peek_id(struct span bytes, struct command_id *out);
+/* The type; 0 if malformed. */
+uint8_t command_peek_type(struct span bytes);
 /* Stamps an encoded command's identity in place. */
 void command_stamp_id(void *bytes, const struct command_id *id);
 /* Stamps an encoded command's time in place. */

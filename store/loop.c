@@ -53,9 +53,17 @@ static void on_applied(void *ctx)
 	watch_hub_applied(s->watch);
 }
 
+static void on_replaced(void *ctx)
+{
+	struct store *s = ctx;
+	log_info("a snapshot is in place: revision %llu, entry %llu", (unsigned long long)mvcc_revision(s->mvcc),
+		 (unsigned long long)mvcc_applied(s->mvcc));
+	snapshots_settled(s->snapshots, NULL);
+}
+
 struct applier_events loop_applier_events(struct store *s)
 {
-	return (struct applier_events){.ctx = s, .stopped = on_apply_stopped, .applied = on_applied};
+	return (struct applier_events){.ctx = s, .stopped = on_apply_stopped, .applied = on_applied, .replaced = on_replaced};
 }
 
 static void on_fetched(void *ctx, uint64_t to, const struct raft_entry *entries, uint32_t count)
@@ -83,7 +91,8 @@ static void on_fetched(void *ctx, uint64_t to, const struct raft_entry *entries,
 
 struct wal_writer_events loop_wal_events(struct store *s)
 {
-	return (struct wal_writer_events){.ctx = s, .stored = on_stored, .fetched = on_fetched, .failed = on_failed};
+	return (struct wal_writer_events){
+		.ctx = s, .stored = on_stored, .fetched = on_fetched, .failed = on_failed, .resetting = loop_switch_stores};
 }
 
 /* --- the replica's ports --- */
@@ -145,6 +154,8 @@ static void take_frames(struct store *s)
 	for (int i = 0; s->net && i < FRAMES_AT_ONCE && peer_net_receive(s->net, &frame) == 1; i++) {
 		if (frame.kind == PEER_JOIN || frame.kind == PEER_MEMBERS)
 			membership_frame(s->membership, &frame);
+		else if (frame.kind == PEER_SNAPSHOT && s->snapshots)
+			snapshots_frame(s->snapshots, frame.from, frame.payload);
 		else if (s->replica)
 			replica_frame(s->replica, frame.from, frame.kind, frame.payload);
 		peer_frame_done(&frame);
@@ -162,22 +173,6 @@ static void take_fetched(struct store *s)
 		list = f->next;
 		replica_fetched(s->replica, f->to, f->entries, f->count);
 		free(f);
-	}
-}
-
-/* The log is needed from what the store would lose in a power cut, and for members that have not stored it. */
-static void trim_log(struct store *s, const struct raft_status *status, uint64_t *trimmed)
-{
-	struct wal_writer_stats stats;
-	uint64_t durable = mvcc_durable(s->mvcc);
-	uint64_t upto = status->everywhere < durable ? status->everywhere : durable;
-
-	wal_writer_stats(s->writer, &stats);
-	if (stats.first > status->log_first)
-		replica_trimmed(s->replica, stats.first);
-	if (upto > *trimmed) {
-		wal_writer_trim(s->writer, upto);
-		*trimmed = upto;
 	}
 }
 
@@ -202,7 +197,7 @@ static void keep_house(struct store *s, const struct raft_status *status, uint64
 	mvcc_stats(s->mvcc, &stats);
 	if (stats.error < 0 && atomic_exchange(&s->disk_error, stats.error) == 0)
 		log_error("the store cannot be written: %s; this node takes no more part", strerror(-stats.error));
-	trim_log(s, status, trimmed);
+	loop_trim_log(s, status, trimmed);
 	dumps_expire(s->dumps, clock_mono_ns());
 }
 
@@ -253,8 +248,10 @@ static void take_events(struct store *s, struct turns *t)
 static void take_part(struct store *s, struct turns *t, int64_t now_ns)
 {
 	take_events(s, t);
+	loop_take_snapshots(s);
 	replica_run(s->replica);
 	raft_status(s->raft, &t->status);
+	snapshots_lead(s->snapshots, t->status.role == RAFT_LEADER);
 	publish_status(s, &t->status);
 	if (now_ns - t->house_ns >= HOUSEKEEPING_NS) {
 		keep_house(s, &t->status, &t->trimmed);
@@ -285,15 +282,18 @@ static void *loop_run(void *arg)
 void loop_make_replica(struct store *s)
 {
 	const struct replica_ports ports = {
-		s,
-		port_send,
-		port_save,
-		port_fetch,
-		port_apply,
-		port_reads_confirmed,
-		port_members,
-		port_members_committed,
-		port_apply_is_full,
+		.ctx = s,
+		.send = port_send,
+		.save = port_save,
+		.reset = loop_reset_log,
+		.installed = loop_installed,
+		.snapshot = loop_want_snapshot,
+		.fetch = port_fetch,
+		.apply = port_apply,
+		.reads_confirmed = port_reads_confirmed,
+		.members = port_members,
+		.members_committed = port_members_committed,
+		.apply_is_full = port_apply_is_full,
 	};
 	s->replica = replica_new(s->raft, s->pending, &ports);
 }

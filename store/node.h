@@ -11,6 +11,7 @@
 #include "store/identity.h"
 #include "store/membership.h"
 #include "store/replica.h"
+#include "store/snapshots.h"
 #include "store/watch.h"
 
 #include <pthread.h>
@@ -22,6 +23,8 @@ struct applier;
 
 struct applier_events {
 	void *ctx;
+	/* On the apply thread: another store is in place (applier_replace). */
+	void (*replaced)(void *ctx);
 	/* On the apply thread, once: this node's disk failed, nothing is applied any more. */
 	void (*stopped)(void *ctx, int error);
 	/* On the apply thread, after a batch. */
@@ -33,6 +36,8 @@ struct applier *applier_start(struct mvcc *m, struct apply *a, struct pending *p
 			      const struct applier_events *events);
 /* Queues committed entries; copies them. One thread. */
 void applier_add(struct applier *a, const struct raft_entry *entries, uint32_t count);
+/* After what is queued, `with` becomes the store (mvcc_replace). */
+void applier_replace(struct applier *a, struct mvcc *with);
 /* Some reads were confirmed. */
 void applier_wake(struct applier *a);
 /* More than APPLIER_BYTES_MAX wait. Any thread. */
@@ -80,6 +85,8 @@ struct store {
 	struct replica *replica; /* NULL until the node has its identity, like log, writer, raft and applier */
 	struct applier *applier;
 	struct membership *membership;
+	struct snapshots *snapshots;
+	struct mvcc *incoming; /* a snapshot that raft has taken, and that is being made the store */
 
 	pthread_t loop;
 	bool loop_runs;
@@ -135,6 +142,17 @@ int standing_members(struct store *s, struct writer *bytes, struct raft_members 
 /* On the loop, after the inputs of the turn: whatever is due. */
 void standing_tick(struct store *s, int64_t now_ns);
 void standing_close(struct store *s);
+
+/* --- loop_snapshots.c --- */
+
+void loop_take_snapshots(struct store *s);
+void loop_trim_log(struct store *s, const struct raft_status *status, uint64_t *trimmed);
+/* Ports of the replica. */
+void loop_reset_log(void *ctx, uint64_t index, uint64_t term);
+void loop_installed(void *ctx);
+void loop_want_snapshot(void *ctx, uint64_t to);
+/* The log writer's thread calls it. */
+int loop_switch_stores(void *ctx, uint64_t index, uint64_t term);
 
 /* --- stage.c: writes too large for one entry --- */
 

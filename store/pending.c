@@ -384,6 +384,27 @@ struct store_op *pending_take_write(struct pending *p, uint64_t sequence)
 	return op;
 }
 
+static bool is_part(const struct store_op *op)
+{
+	return command_peek_type((struct span){op->bytes.data, op->bytes.size}) == COMMAND_STAGE;
+}
+
+struct store_op *pending_take_passed(struct pending *p, bool (*applied)(void *ctx, uint64_t sequence), void *ctx)
+{
+	struct queue taken = {NULL, NULL};
+	pthread_mutex_lock(&p->mutex);
+	for (struct store_op *op = p->writes.head, *next; op; op = next) {
+		next = op->next;
+		if (op->state == STATE_HELD || !applied(ctx, op->sequence))
+			continue;
+		leave_window(p, op);
+		op->result.error = is_part(op) ? 0 : -ETIMEDOUT;
+		queue_push(&taken, op);
+	}
+	pthread_mutex_unlock(&p->mutex);
+	return taken.head;
+}
+
 static void take_from(struct pending *p, struct queue *from, int64_t now_ns, struct queue *taken)
 {
 	for (struct store_op *op = from->head, *next; op; op = next) {

@@ -50,6 +50,9 @@ bool pending_confirm_reads(struct pending *p, uint64_t ticket, uint64_t index);
 /* Each returns a list linked by op->next, with result.error set; NULL when there is none. */
 struct store_op *pending_take_reads(struct pending *p, uint64_t applied);
 struct store_op *pending_take_write(struct pending *p, uint64_t sequence);
+/* Writes that a snapshot says were applied, if applied(ctx, sequence): what came of them is not known, so they end with -ETIMEDOUT; but parts of a write
+ * in stages, which can only have been stored, with 0. */
+struct store_op *pending_take_passed(struct pending *p, bool (*applied)(void *ctx, uint64_t sequence), void *ctx);
 struct store_op *pending_take_overdue(struct pending *p, int64_t now_ns); /* past their deadline (-ETIMEDOUT) or cancelled (-EINTR) */
 struct store_op *pending_take_all(struct pending *p, int error);
 /* Was one cancelled that pending_take_overdue has not returned yet? */

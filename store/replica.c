@@ -25,9 +25,10 @@ struct replica {
 	struct held *held;          /* messages that promise what is not durable yet, by rising save */
 	struct held *held_last;
 	uint32_t held_count;
-	uint64_t saved;  /* the last save asked for */
-	uint64_t stored; /* the last save known to be durable */
-	uint64_t ticket; /* the last one given to reads */
+	uint64_t saved;      /* the last save asked for */
+	uint64_t stored;     /* the last save known to be durable */
+	uint64_t installing; /* the save that begins with a snapshot; UINT64_MAX: it was not asked for yet; 0: none */
+	uint64_t ticket;     /* the last one given to reads */
 	uint64_t leader;
 	uint64_t term;
 	int64_t overdue_ns; /* when deadlines were last looked at */
@@ -121,12 +122,31 @@ void replica_stored(struct replica *r, uint64_t save)
 {
 	raft_stored(r->raft, save);
 	r->stored = save;
+	if (r->installing != 0 && r->installing <= save) {
+		r->installing = 0;
+		r->ports.installed(r->ports.ctx);
+	}
 	send_held(r);
 }
 
 void replica_fetched(struct replica *r, uint64_t to, const struct raft_entry *entries, uint32_t count)
 {
 	raft_fetched(r->raft, to, entries, count);
+}
+
+void replica_snapshot_over(struct replica *r, uint64_t to)
+{
+	raft_snapshot_over(r->raft, to);
+}
+
+int replica_install(struct replica *r, uint64_t index, uint64_t term, const struct raft_members *members)
+{
+	if (r->failed || r->installing != 0)
+		return -EBUSY;
+	int rc = raft_install(r->raft, index, term, members);
+	if (rc == 0)
+		r->installing = UINT64_MAX;
+	return rc;
 }
 
 void replica_trimmed(struct replica *r, uint64_t first)
@@ -240,6 +260,10 @@ static void carry_out(struct replica *r, const struct raft_ready *ready)
 {
 	if (ready->save > 0) {
 		r->saved = ready->save;
+		if (ready->install) {
+			r->installing = ready->save;
+			r->ports.reset(r->ports.ctx, ready->install_index, ready->install_term);
+		}
 		r->ports.save(r->ports.ctx, ready->save, ready->hard_changed ? &ready->hard : NULL, ready->entries, ready->entries_count);
 	}
 	/* What is committed stays so, whatever is sent: callers wait for it, so it goes first. */
@@ -253,6 +277,8 @@ static void carry_out(struct replica *r, const struct raft_ready *ready)
 	send_held(r);
 	for (uint32_t i = 0; i < ready->fetch_count; i++)
 		r->ports.fetch(r->ports.ctx, ready->fetch[i].to, ready->fetch[i].lo, ready->fetch[i].hi);
+	for (uint32_t i = 0; i < ready->snapshot_count; i++)
+		r->ports.snapshot(r->ports.ctx, ready->snapshot[i]);
 }
 
 static void end_overdue(struct replica *r)

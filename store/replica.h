@@ -20,6 +20,13 @@ struct replica_ports {
 	void (*send)(void *ctx, uint64_t to, enum peer_kind kind, struct span payload);
 	/* Make durable, in order; answered by replica_stored(save). Copies what it needs. */
 	void (*save)(void *ctx, uint64_t save, const struct raft_hard_state *hard, const struct raft_entry *entries, uint32_t count);
+	/* The save that comes next begins with a snapshot, the one that replica_install was given: as part of it, that takes the store's place durably, and
+	 * the log begins anew behind (index, term). */
+	void (*reset)(void *ctx, uint64_t index, uint64_t term);
+	/* ... and now it has: to be put into use after what was given to apply before, and before what comes next. */
+	void (*installed)(void *ctx);
+	/* A member needs a snapshot; answered by replica_snapshot_over. */
+	void (*snapshot)(void *ctx, uint64_t to);
 	/* Read from the log; answered by replica_fetched. */
 	void (*fetch)(void *ctx, uint64_t to, uint64_t lo, uint64_t hi);
 	/* Apply in order. Copies what it needs. */
@@ -45,6 +52,9 @@ void replica_frame(struct replica *r, uint64_t from, uint8_t kind, struct span p
 void replica_stored(struct replica *r, uint64_t save);
 void replica_fetched(struct replica *r, uint64_t to, const struct raft_entry *entries, uint32_t count);
 void replica_trimmed(struct replica *r, uint64_t first);
+void replica_snapshot_over(struct replica *r, uint64_t to);
+/* A snapshot is at hand, whole: 0 if it is taken (then ports.reset and ports.installed follow), else as raft_install; -EBUSY: another one is on its way. */
+int replica_install(struct replica *r, uint64_t index, uint64_t term, const struct raft_members *members);
 /* This node was removed from its cluster, or is not any more held to be: it asks for no votes meanwhile. */
 void replica_keep_quiet(struct replica *r, bool quiet);
 /* This node's disk failed: it gives up leadership and takes no more part. */

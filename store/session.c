@@ -60,6 +60,13 @@ bool session_admit(struct session *s, const struct command_id *id, bool *moved)
 	return true;
 }
 
+bool session_has_seen(const struct session *s, uint64_t epoch, uint64_t sequence)
+{
+	if (epoch != s->epoch || sequence < s->floor)
+		return epoch <= s->epoch;
+	return sequence < s->end && (s->seen[sequence / 64 % SESSION_WORDS] & (uint64_t)1 << (sequence % 64));
+}
+
 void session_encode(const struct session *s, struct writer *w)
 {
 	writer_u64(w, s->epoch);

@@ -41,6 +41,8 @@ void sessions_keep(struct sessions *s, struct mvcc *m, const struct raft_members
 /* True if the operation has not been applied yet; now it counts as applied. False: applied before, or given up by its origin. In both cases
  * the floor rises to what the origin says; *moved: it did, or the epoch did. */
 bool session_admit(struct session *s, const struct command_id *id, bool *moved);
+/* The same without changing anything: was it applied, or given up by its origin? */
+bool session_has_seen(const struct session *s, uint64_t epoch, uint64_t sequence);
 /* What is kept of a session: its size grows with the operations in flight, not with the window. */
 void session_encode(const struct session *s, struct writer *w);
 int session_decode(struct span bytes, struct session *s);

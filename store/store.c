@@ -126,6 +126,11 @@ static int open_part(struct store *s, char *why, size_t why_size)
 	return rc;
 }
 
+static void wake(void *ctx)
+{
+	loop_wake(ctx);
+}
+
 int store_take_part(struct store *s, char *why, size_t why_size)
 {
 	struct wal_writer_events events = loop_wal_events(s);
@@ -138,6 +143,8 @@ int store_take_part(struct store *s, char *why, size_t why_size)
 	if (rc < 0)
 		return rc;
 	pending_adopt(s->pending, s->identity.id, s->epoch);
+	s->snapshots = snapshots_start(&(struct snapshots_config){
+		.mvcc = s->mvcc, .data = s->config.data, .cluster_id = s->identity.cluster_id, .epoch = s->epoch, .ctx = s, .wake = wake});
 	s->applier = applier_start(s->mvcc, s->apply, s->pending, s->identity.id, s->epoch, &applier_events);
 	loop_make_replica(s);
 	atomic_store(&s->takes_part, true);
@@ -148,12 +155,16 @@ int store_take_part(struct store *s, char *why, size_t why_size)
 static void teardown(struct store *s)
 {
 	loop_stop(s);
+	snapshots_stop(s->snapshots);
 	if (s->pending)
 		pending_finish(pending_take_all(s->pending, -ESHUTDOWN));
 	if (s->writer)
 		wal_writer_stop(s->writer);
 	loop_drop_fetched(s);
 	applier_stop(s->applier);
+	snapshots_free(s->snapshots);
+	if (s->incoming)
+		mvcc_close(s->incoming);
 	if (s->pending)
 		pending_finish(pending_take_all(s->pending, -ESHUTDOWN));
 	if (s->membership)

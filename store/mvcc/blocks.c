@@ -80,6 +80,10 @@ static ssize_t read_batch(struct mvcc *m, const struct record *r, uint64_t offse
 
 	MDB_txn *txn = NULL;
 	mvcc_lock_shared(m);
+	if (r->hold && hold_is_gone(r->hold)) {
+		mvcc_unlock_shared(m);
+		return -ESTALE;
+	}
 	struct backend *b = m->backend;
 	count = fill_buffered(m, r, pieces, count);
 	int error = count > 0 ? backend_begin(b, &txn) : 0;

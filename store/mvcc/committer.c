@@ -52,7 +52,9 @@ static enum work await(struct mvcc *m, uint64_t *flush)
 		int urgency = atomic_load(&c->urgency);
 		int64_t compact_ns = compaction_ns(m);
 		bool idle = urgency == COMMIT_IDLE || atomic_load(&m->error);
-		if (due(m, urgency))
+		if (c->paused)
+			pthread_cond_wait(&c->wake, &c->lock);
+		else if (due(m, urgency))
 			work = WORK_COMMIT;
 		else if (compact_ns <= clock_mono_ns())
 			work = WORK_COMPACT;
@@ -64,6 +66,7 @@ static enum work await(struct mvcc *m, uint64_t *flush)
 	if (work == WORK_COMMIT)
 		atomic_store(&c->urgency, COMMIT_IDLE);
 	*flush = c->flush_wanted;
+	c->busy = work != WORK_STOP;
 	pthread_mutex_unlock(&c->lock);
 	return work;
 }
@@ -169,6 +172,14 @@ static void compact(struct mvcc *m)
 	}
 }
 
+static void rest(struct committer *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->busy = false;
+	pthread_cond_broadcast(&c->done);
+	pthread_mutex_unlock(&c->lock);
+}
+
 static void *run(void *arg)
 {
 	struct mvcc *m = arg;
@@ -178,8 +189,31 @@ static void *run(void *arg)
 			cycle(m, flush);
 		else
 			compact(m);
+		rest(&m->committer);
 	}
 	return NULL;
+}
+
+void committer_pause(struct mvcc *m)
+{
+	struct committer *c = &m->committer;
+	pthread_mutex_lock(&c->lock);
+	c->paused = true;
+	while (c->busy)
+		pthread_cond_wait(&c->done, &c->lock);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void committer_resume(struct mvcc *m)
+{
+	struct committer *c = &m->committer;
+	pthread_mutex_lock(&c->lock);
+	c->paused = false;
+	c->committed = m->state.applied;
+	c->compact_ns = c->used_ns = 0;
+	atomic_store(&c->urgency, COMMIT_IDLE);
+	pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&c->lock);
 }
 
 void committer_released(void *ctx)

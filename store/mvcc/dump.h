@@ -94,6 +94,8 @@ int mvcc_load_open(const struct mvcc_load_config *config, struct span name, stru
 		   size_t why_size);
 /* Where it stands: the next chunk is the one behind at. */
 const struct load_progress *mvcc_load_progress(const struct mvcc_load *l);
+/* It has been finished: nothing more is needed but mvcc_load_finish with its own sum. */
+bool mvcc_load_is_complete(const struct mvcc_load *l);
 /* The next chunk. -EBADMSG: refused, nothing has changed. */
 int mvcc_load_chunk(struct mvcc_load *l, struct span chunk);
 /* The stream is over, and `sum` is what its sender says: checks the whole, and makes it a store that mvcc_open opens, durably. May be called again. */

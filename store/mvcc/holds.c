@@ -10,6 +10,7 @@ struct hold {
 	uint64_t main;
 	uint32_t count;
 	bool awaited;
+	atomic_bool gone;
 };
 
 void holds_init(struct holds *t, void (*released)(void *ctx), void *ctx)
@@ -47,6 +48,21 @@ struct hold *holds_take(struct holds *t, uint64_t ino, uint64_t main)
 	h->count++;
 	pthread_mutex_unlock(&t->lock);
 	return h;
+}
+
+void holds_judge(struct holds *t, bool (*gone)(void *ctx, uint64_t ino, uint64_t main), void *ctx)
+{
+	pthread_mutex_lock(&t->lock);
+	for (unsigned i = 0; i < HOLDS_BUCKETS; i++)
+		for (struct hold *h = t->buckets[i]; h; h = h->next)
+			if (gone(ctx, h->ino, h->main))
+				atomic_store(&h->gone, true);
+	pthread_mutex_unlock(&t->lock);
+}
+
+bool hold_is_gone(const struct hold *h)
+{
+	return atomic_load(&h->gone);
 }
 
 void hold_release(struct hold *h)

@@ -25,6 +25,10 @@ void holds_init(struct holds *t, void (*released)(void *ctx), void *ctx);
 /* None may be left. */
 void holds_done(struct holds *t);
 
+/* Another store has taken the place of this one: `gone` says which versions it has not, and must not use the table. */
+void holds_judge(struct holds *t, bool (*gone)(void *ctx, uint64_t ino, uint64_t main), void *ctx);
+bool hold_is_gone(const struct hold *h);
+
 /* Counts: each is to be released. */
 struct hold *holds_take(struct holds *t, uint64_t ino, uint64_t main);
 void hold_release(struct hold *h);

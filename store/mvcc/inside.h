@@ -35,6 +35,8 @@ struct committer {
 	uint64_t flush_done;
 	uint64_t cycles;
 	bool stop;
+	bool paused;
+	bool busy;
 	uint64_t committed; /* applied index in the last commit; the thread's own, like what follows */
 	struct compaction compaction;
 	int64_t compact_ns;   /* when the next step of compaction is due */
@@ -107,6 +109,10 @@ static inline struct rev mark_rev(struct mark mark)
 int committer_start(struct mvcc *m);
 /* Nothing may be buffered that matters. */
 void committer_stop(struct mvcc *m);
+/* Lets it end what it does, and do nothing more until it is resumed. */
+void committer_pause(struct mvcc *m);
+/* With what is in LMDB now as its last commit. */
+void committer_resume(struct mvcc *m);
 /* The writer has ended a command; without the lock. */
 void committer_notice(struct mvcc *m, enum commit_urgency urgency);
 /* A version whose blocks compaction spared is no longer held. Any thread. */

@@ -196,6 +196,11 @@ const struct load_progress *mvcc_load_progress(const struct mvcc_load *l)
 	return &l->progress;
 }
 
+bool mvcc_load_is_complete(const struct mvcc_load *l)
+{
+	return l->complete;
+}
+
 static int append(void *ctx, uint8_t database, struct span key, struct span value)
 {
 	struct mvcc_load *l = ctx;

@@ -133,6 +133,10 @@ void mvcc_stage_drop(struct mvcc *m, const struct stage_id *below);
  * revision: one more than before if anything was put or deleted. */
 uint64_t mvcc_end(struct mvcc *m, int64_t time_ns);
 
+/* The store becomes `with` (of the same cluster, further on, opened, and used by nobody), which is used up; its folder has its place by now. Readers
+ * see the one or the other, and revisions jump. On the writer's thread, outside of a command. */
+void mvcc_replace(struct mvcc *m, struct mvcc *with);
+
 /* --- reads: any thread --- */
 
 uint64_t mvcc_revision(const struct mvcc *m);         /* of the last command that changed anything */
@@ -155,7 +159,8 @@ int mvcc_hash_at(struct mvcc *m, uint64_t index, uint64_t *out);
 
 /* rev_main 0 is the present. */
 int mvcc_get(struct mvcc *m, struct span key, uint64_t rev_main, struct record *out);
-/* The bytes of that version of a file, wherever they are stored; returns how many (0 at the end). */
+/* The bytes of that version of a file, wherever they are stored; returns how many (0 at the end). -ESTALE: mvcc_replace has put a store in place
+ * in which that version was compacted away. */
 ssize_t mvcc_read(struct mvcc *m, const struct record *r, uint64_t offset, void *buffer, size_t size);
 /* The live key that has this inode number now, into `key` (MVCC_KEY_MAX bytes); returns its length. */
 int mvcc_key_of(struct mvcc *m, uint64_t ino, char *key);

@@ -214,7 +214,16 @@ static void start_node(struct world *w, struct node *n)
 				     .inflight_max = 16,
 				     .uncommitted_bytes_max = 1 << 20};
 	struct replica_ports ports = {
-		n, port_send, port_save, port_fetch, port_apply, port_reads_confirmed, port_members, port_members, port_never_full};
+		.ctx = n,
+		.send = port_send,
+		.save = port_save,
+		.fetch = port_fetch,
+		.apply = port_apply,
+		.reads_confirmed = port_reads_confirmed,
+		.members = port_members,
+		.members_committed = port_members,
+		.apply_is_full = port_never_full,
+	};
 	assert_int_equal(raft_new(&config, &n->raft), 0);
 	for (uint64_t i = 0; i < n->log_count; i++) {
 		struct raft_entry e = {n->log[i].term, n->log[i].index, n->log[i].type, n->log[i].size, n->log[i].data};
