@@ -84,20 +84,17 @@ static void derive_progress(struct raft *r)
 		core_member(r, m->voters[i])->voter = true;
 	for (uint32_t i = 0; i < m->outgoing_count; i++)
 		core_member(r, m->outgoing[i])->outgoing = true;
-	struct progress *heir = core_member(r, r->transfer_to);
-	if (r->transfer_to && (!heir || !heir->voter))
-		r->transfer_to = 0;
 	r->members_changed = true;
 }
 
-void configuration_dismiss(struct raft *r, bool all)
+void configuration_dismiss(struct raft *r)
 {
 	const uint64_t known_by_ms = (uint64_t)DEPARTURE_ELECTIONS_MAX * r->election_ms, index = index_now(r);
 	uint32_t kept = 0;
 	for (uint32_t i = 0; i < r->members_count; i++) {
 		const struct progress *p = &r->members[i];
 		bool knows = index <= r->commit && p->commit_sent >= index;
-		if (p->departing && (all || knows || r->now_ms - p->departed_ms >= known_by_ms)) {
+		if (p->departing && (knows || r->now_ms - p->departed_ms >= known_by_ms)) {
 			free(p->inflight);
 			continue;
 		}
@@ -239,7 +236,7 @@ static bool own_term_committed(const struct raft *r)
 void configuration_leave_joint(struct raft *r)
 {
 	const struct raft_members *now = raft_members_now(r);
-	if (!members_joint(now) || index_now(r) > r->commit || !own_term_committed(r))
+	if (!members_joint(now) || index_now(r) > r->commit)
 		return;
 	struct raft_members next = *now;
 	next.outgoing_count = 0;

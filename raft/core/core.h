@@ -258,8 +258,8 @@ bool configuration_eligible(const struct raft *r);
 void configuration_append(struct raft *r, const struct raft_members *m);
 /* The leader: begins to leave a joint configuration that is committed. */
 void configuration_leave_joint(struct raft *r);
-/* The leader: those that were removed and know it, or cannot be reached, are forgotten; with `all` every one of them. */
-void configuration_dismiss(struct raft *r, bool all);
+/* The leader: those that were removed and know it, or cannot be reached, are forgotten. */
+void configuration_dismiss(struct raft *r);
 /* The leader has committed a configuration in which it has no vote. */
 bool configuration_left_out(const struct raft *r);
 /* The largest v that a majority has reached, of `values` by place in `members`; while it is joint, both majorities. */

@@ -25,7 +25,6 @@ void core_probe(struct progress *p, uint64_t next)
 
 void core_lead(struct raft *r)
 {
-	configuration_dismiss(r, true);
 	for (uint32_t i = 0; i < r->members_count; i++) {
 		struct progress *p = &r->members[i];
 		core_probe(p, r->log.last + 1);
@@ -198,7 +197,7 @@ static void send_heartbeat(struct raft *r, struct progress *p, uint64_t round, u
 		  (struct raft_message){.type = RAFT_HEARTBEAT, .to = p->id, .round = round, .commit = commit, .hint_index = everywhere});
 	if (commit > p->commit_sent)
 		p->commit_sent = commit;
-	if (round != 0 && p->sample_round == 0 && p->state != PROGRESS_SNAPSHOT) {
+	if (round != 0 && p->sample_round == 0) {
 		p->sample_round = round;
 		p->sample_sent = p->sent;
 	}
@@ -225,7 +224,7 @@ void core_leader_flush(struct raft *r)
 		else if (least(r->commit, p->match) > p->commit_sent)
 			send_heartbeat(r, p, 0, r->everywhere);
 	}
-	configuration_dismiss(r, false);
+	configuration_dismiss(r);
 	if (configuration_left_out(r))
 		core_retire(r);
 }
@@ -233,8 +232,6 @@ void core_leader_flush(struct raft *r)
 /* The follower refused an append: back off by whole terms to where the logs may agree. */
 static void back_off(struct raft *r, struct progress *p, const struct raft_message *m)
 {
-	if (p->state == PROGRESS_SNAPSHOT)
-		return;
 	if (p->state == PROGRESS_REPLICATE ? m->log_index <= p->match : m->log_index != p->next - 1)
 		return; /* the answer to something older */
 	if (m->hint_index < p->match)
@@ -255,7 +252,7 @@ void core_handle_append_reply(struct raft *r, struct progress *p, const struct r
 	if (m->log_index < p->match)
 		return;
 	p->match = m->log_index;
-	if (p->state == PROGRESS_PROBE || (p->state == PROGRESS_SNAPSHOT && p->match + 1 >= r->log.first)) {
+	if (p->state != PROGRESS_REPLICATE) {
 		core_probe(p, p->match + 1);
 		p->state = PROGRESS_REPLICATE;
 	} else if (p->next <= p->match) {

@@ -203,7 +203,7 @@ static void it_is_left_only_once_it_is_committed(void **unused)
 	net_free(n);
 }
 
-static void a_new_leader_leaves_it_only_once_it_has_committed_in_its_own_term(void **unused)
+static void a_new_leader_leaves_it_only_once_it_knows_that_it_is_committed(void **unused)
 {
 	(void)unused;
 	struct net *n = net_new(3, 1);
@@ -233,6 +233,22 @@ static void a_new_leader_leaves_it_only_once_it_has_committed_in_its_own_term(vo
 		net_acknowledge(n, id, term + 1, 3);
 	assert_int_equal(net_status(n, 1).log_last, last + 1);
 	assert_string_equal(net_config(n, 1), "145");
+	net_free(n);
+}
+
+static void no_change_begins_between_its_commitment_and_its_end(void **unused)
+{
+	(void)unused;
+	struct net *n = joint_on("145");
+	const struct raft_members next = net_members("123+45");
+	uint64_t joint = net_status(n, 1).log_last, term = net_status(n, 1).term;
+	const struct raft_message m = {.type = RAFT_APPEND_REPLY, .from = 2, .to = 1, .term = term, .log_index = joint};
+	raft_step(net_raft(n, 1), &m);
+	assert_int_equal(net_status(n, 1).commit, joint);
+	assert_int_equal(raft_change(net_raft(n, 1), &next), -EBUSY);
+	net_pump(n, net_at(n, 1));
+	assert_string_equal(net_config(n, 1), "145");
+	assert_int_equal(raft_change(net_raft(n, 1), &next), -EBUSY);
 	net_free(n);
 }
 
@@ -356,7 +372,8 @@ int main(void)
 		cmocka_unit_test(whoever_leads_next_leaves_the_joint_configuration),
 		cmocka_unit_test(a_joint_configuration_that_a_leader_without_it_takes_back_is_out_of_force),
 		cmocka_unit_test(it_is_left_only_once_it_is_committed),
-		cmocka_unit_test(a_new_leader_leaves_it_only_once_it_has_committed_in_its_own_term),
+		cmocka_unit_test(a_new_leader_leaves_it_only_once_it_knows_that_it_is_committed),
+		cmocka_unit_test(no_change_begins_between_its_commitment_and_its_end),
 		cmocka_unit_test(reads_are_confirmed_by_both_majorities),
 		cmocka_unit_test(a_leader_that_one_majority_no_longer_answers_steps_down),
 		cmocka_unit_test(a_leader_that_is_replaced_leads_to_the_end_of_the_change),

@@ -101,7 +101,17 @@ static void a_member_that_needs_a_snapshot_is_sent_heartbeats_but_no_entries(voi
 static void one_that_is_not_heard_is_not_listed(void **unused)
 {
 	(void)unused;
-	struct net *n = three_left_behind();
+	struct net *n = net_new(3, 1);
+	n->inflight_max = 4; /* the rest is not even sent */
+	net_elect(n, 1);
+	net_crash(n, 1);
+	net_start(n, 1);
+	net_elect(n, 1);
+	net_isolate(n, 3, true);
+	commit_some(n, 1, 10);
+	net_run(n, 500);
+	assert_true(net_trim(n, 1, net_status(n, 1).log_last - 2));
+	assert_true(net_trim(n, 2, net_status(n, 2).log_last - 2));
 	run_without_snapshots(n, 2000);
 	assert_int_equal(snapshots(n), 0);
 	net_heal(n);
@@ -167,6 +177,33 @@ static void a_member_whose_log_reaches_the_leaders_is_sent_entries_before_its_sn
 	run_without_snapshots(n, 100);
 	assert_false(progress(n, 1, 3).snapshot);
 	assert_int_equal(n->appends, appends);
+	net_free(n);
+}
+
+static void one_that_falls_behind_again_waits_for_the_end_of_the_first_attempt(void **unused)
+{
+	(void)unused;
+	struct net *n = three_needs_a_snapshot();
+	struct net_snapshot *s = n->snapshots;
+	const struct raft_members members = net_members("123");
+	assert_int_equal(raft_install(net_raft(n, 3), s->index, s->term, &members), 0);
+	net_pump(n, net_at(n, 3));
+	run_without_snapshots(n, 100);
+	assert_int_equal(progress(n, 1, 3).match, s->index);
+	net_isolate(n, 3, true);
+	for (int i = 0; i < 10; i++) {
+		net_propose(n, 1, "x");
+		run_without_snapshots(n, 10);
+	}
+	assert_true(net_trim(n, 1, net_status(n, 1).log_last - 1));
+	net_heal(n);
+	run_without_snapshots(n, 300);
+	assert_int_equal(snapshots(n), 1); /* the driver knows of one */
+	net_lose_snapshot(n, s);
+	run_without_snapshots(n, 300);
+	assert_int_equal(snapshots(n), 1); /* and now of another */
+	net_run(n, 300);
+	net_assert_agreed(n, net_status(n, 1).log_last);
 	net_free(n);
 }
 
@@ -647,6 +684,7 @@ int main(void)
 		cmocka_unit_test(an_attempt_that_failed_is_followed_by_another),
 		cmocka_unit_test(an_attempt_that_is_over_is_probed_from_the_end_of_the_log),
 		cmocka_unit_test(a_member_whose_log_reaches_the_leaders_is_sent_entries_before_its_snapshot_is_over),
+		cmocka_unit_test(one_that_falls_behind_again_waits_for_the_end_of_the_first_attempt),
 		cmocka_unit_test(a_snapshot_that_is_too_old_by_now_is_followed_by_another),
 		cmocka_unit_test(a_new_leader_asks_for_its_own),
 		cmocka_unit_test(entries_that_are_trimmed_while_they_are_fetched_make_a_snapshot_needed),
