@@ -154,7 +154,7 @@ static void act_change(struct net *n, uint64_t id)
 	struct raft_members next = *raft_members_now(net_raft(n, id));
 	const struct raft_members now = next;
 	next.outgoing_count = 0;
-	for (uint64_t many = below(3) ? 1 : 1 + below(n->count); many > 0; many--)
+	for (uint64_t many = below(2) ? 1 : 2 + below(n->count); many > 0; many--)
 		put_member(n, &next, 1 + below(n->count));
 	if (raft_change(net_raft(n, id), &next) < 0)
 		return;
@@ -192,10 +192,19 @@ static void act_snapshot(struct net *n)
 	refused_installs += rc < 0;
 }
 
+/* Two sides that do not hear each other. */
+static void split(struct net *n)
+{
+	uint64_t sides = below(1u << n->count);
+	for (uint64_t a = 1; a <= n->count; a++)
+		for (uint64_t b = 1; b <= n->count; b++)
+			n->cut[a][b] = (sides >> (a - 1) & 1) != (sides >> (b - 1) & 1);
+}
+
 static void act_rare(struct net *n, uint64_t id)
 {
 	uint64_t other = 1 + below(n->count);
-	switch (below(8)) {
+	switch (below(10)) {
 	case 0:
 		act_crash(n, id);
 		break;
@@ -214,6 +223,10 @@ static void act_rare(struct net *n, uint64_t id)
 		break;
 	case 5:
 		asleep[id] = !asleep[id] && below(2);
+		break;
+	case 6:
+	case 7:
+		split(n);
 		break;
 	default:
 		memset(n->cut, 0, sizeof(n->cut));
