@@ -3,7 +3,7 @@
  *    0 u32 magic "tlyP"      4 u8 format (1)    5 u8 seal      6 u8 kind    7 u8 zero
  *    8 u32 payload bytes    12 u32 zero
  *   16 u64 cluster id       24 u64 sender      32 u64 receiver
- *   40 u64 the sender's boot epoch             48 u64 seq: rises by 1 with every frame from this sender to this receiver in that epoch
+ *   40 u64 the sender's boot epoch             48 u64 seq: rises with every frame of this sender in that epoch
  *   56 u32 zero             60 u32 CRC32C of bytes 0..59 and of the payload; 0 with seal 1
  *   64 payload
  *
@@ -15,9 +15,11 @@
  * played to it again: to raft that is a network that is late and repeats itself, which it stands; proposals are applied once whatever comes twice.
  *
  * What nanomsg cannot take at once because the connection is busy waits in a short queue for each member, in order, and is sent as soon as the
- * connection takes more; what does not fit there, or has no connection to go to, is dropped. */
+ * connection takes more; what does not fit there, or has no connection to go to, is dropped. A link that is sent to for 2 s with nothing coming
+ * from that member is connected anew. */
 #include "raft/peer.h"
 
+#include "base/clock.h"
 #include "base/loopback.h"
 #include "raft/peer_address.h"
 #include "raft/peer_frame.h"
@@ -44,6 +46,7 @@
 #define RECONNECT_MS 20
 #define RECONNECT_MAX_MS 250
 #define BAD_FRAMES_A_CALL 256
+#define SILENCE_NS INT64_C(2000000000)
 
 struct queued {
 	void *message;
@@ -56,8 +59,11 @@ struct link {
 	char address[PEER_ADDRESS_BYTES];
 	int socket;                /* PUSH */
 	int send_fd;               /* readable when the socket takes a frame */
-	uint64_t seq;              /* of the last frame sent */
 	struct peer_window window; /* what was taken from this member; without a secret only its epoch is kept */
+	int connection;            /* nanomsg's number of it */
+	int64_t sent_ns;           /* the last time that something was sent */
+	int64_t unanswered_ns;     /* since when things were sent, without a pause, and nothing came from there; 0: something came */
+	int64_t connected_ns;      /* when the connection was begun */
 	struct queued backlog[BACKLOG_FRAMES_MAX];
 	uint32_t backlog_first;
 	uint32_t backlog_count;
@@ -68,6 +74,7 @@ struct peer_net {
 	uint64_t cluster_id;
 	uint64_t self;
 	uint64_t epoch;
+	uint64_t seq; /* of the last frame sent */
 	const struct secret *secret;
 	int socket;   /* PULL */
 	int epoll_fd; /* the PULL's receive fd, and the send fd of each link that has a backlog */
@@ -164,6 +171,55 @@ static int open_listener(struct peer_net *n, const char *listen, char *why, size
 	return rc == 0 ? 0 : refuse(why, why_size, rc, "listen=", listen, strerror(-rc));
 }
 
+/* Takes the first frame off the queue. */
+static struct queued backlog_shift(struct peer_net *n, struct link *l)
+{
+	struct queued q = l->backlog[l->backlog_first];
+
+	l->backlog_first = (l->backlog_first + 1) % BACKLOG_FRAMES_MAX;
+	l->backlog_count--;
+	l->backlog_bytes -= q.size;
+	if (l->backlog_count == 0) {
+		n->backlogs--;
+		watch(n, EPOLL_CTL_DEL, l->send_fd);
+	}
+	return q;
+}
+
+static void backlog_drop(struct peer_net *n, struct link *l)
+{
+	while (l->backlog_count > 0) {
+		nn_freemsg(backlog_shift(n, l).message);
+		count(&n->dropped);
+	}
+}
+
+/* TCP doubles its patience each time, so after a long silence of the network it may try again only a minute after all is well: a link that is sent to
+ * and brings no answer is connected anew. Members that live answer what they are sent within a heartbeat; to those who do not, it does no harm. */
+static void connect_anew(struct peer_net *n, struct link *l, int64_t now)
+{
+	char url[PEER_URL_BYTES];
+
+	l->connected_ns = now;
+	if (!peer_address_connect_url(l->address, url))
+		return;
+	backlog_drop(n, l);
+	nn_shutdown(l->socket, l->connection);
+	l->connection = nn_connect(l->socket, url);
+}
+
+static void watch_silence(struct peer_net *n, struct link *l)
+{
+	int64_t now = clock_mono_ns();
+
+	/* What is rarely said need not be answered. */
+	if (l->unanswered_ns == 0 || now - l->sent_ns > SILENCE_NS)
+		l->unanswered_ns = now;
+	l->sent_ns = now;
+	if (now - l->unanswered_ns > SILENCE_NS && now - l->connected_ns > SILENCE_NS)
+		connect_anew(n, l, now);
+}
+
 /* Makes it the last of the links. */
 static int open_link(struct peer_net *n, const struct peer_member *m, char *why, size_t why_size)
 {
@@ -185,7 +241,9 @@ static int open_link(struct peer_net *n, const struct peer_member *m, char *why,
 	set_option(l->socket, NN_SOL_SOCKET, NN_RECONNECT_IVL, RECONNECT_MS);
 	set_option(l->socket, NN_SOL_SOCKET, NN_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
 	set_option(l->socket, NN_TCP, NN_TCP_NODELAY, 1);
-	if (nn_connect(l->socket, url) < 0) {
+	l->connected_ns = clock_mono_ns();
+	l->connection = nn_connect(l->socket, url);
+	if (l->connection < 0) {
 		rc = refuse(why, why_size, -errno, "member address ", m->address, nn_strerror(errno));
 		nn_close(l->socket);
 		return rc;
@@ -228,29 +286,6 @@ int peer_net_open(const struct peer_config *config, struct peer_net **out, char 
 	}
 	*out = n;
 	return 0;
-}
-
-/* Takes the first frame off the queue. */
-static struct queued backlog_shift(struct peer_net *n, struct link *l)
-{
-	struct queued q = l->backlog[l->backlog_first];
-
-	l->backlog_first = (l->backlog_first + 1) % BACKLOG_FRAMES_MAX;
-	l->backlog_count--;
-	l->backlog_bytes -= q.size;
-	if (l->backlog_count == 0) {
-		n->backlogs--;
-		watch(n, EPOLL_CTL_DEL, l->send_fd);
-	}
-	return q;
-}
-
-static void backlog_drop(struct peer_net *n, struct link *l)
-{
-	while (l->backlog_count > 0) {
-		nn_freemsg(backlog_shift(n, l).message);
-		count(&n->dropped);
-	}
 }
 
 static bool backlog_push(struct peer_net *n, struct link *l, struct queued q)
@@ -365,8 +400,7 @@ void peer_net_become(struct peer_net *n, uint64_t cluster_id, uint64_t self, uin
 	n->cluster_id = cluster_id;
 	n->self = self;
 	n->epoch = epoch;
-	for (uint32_t i = 0; i < n->links_count; i++)
-		n->links[i].seq = 0;
+	n->seq = 0;
 }
 
 /* A link that leads to this address: a member's, or a guest's, made at the cost of the guest who was not talked to for the longest. */
@@ -390,7 +424,7 @@ static struct link *link_to(struct peer_net *n, const char *address)
 	return open_link(n, &guest, why, sizeof(why)) == 0 ? &n->links[n->links_count - 1] : NULL;
 }
 
-static struct queued build_frame(struct peer_net *n, struct link *l, uint64_t to, enum peer_kind kind, struct span payload)
+static struct queued build_frame(struct peer_net *n, uint64_t to, enum peer_kind kind, struct span payload)
 {
 	struct peer_frame_head head = {
 		.kind = (uint8_t)kind,
@@ -399,7 +433,7 @@ static struct queued build_frame(struct peer_net *n, struct link *l, uint64_t to
 		.from = n->self,
 		.to = to,
 		.epoch = n->epoch,
-		.seq = ++l->seq,
+		.seq = ++n->seq,
 	};
 	struct queued q = {.size = peer_frame_bytes(n->secret, payload.size)};
 	q.message = nn_allocmsg(q.size, 0);
@@ -415,7 +449,8 @@ static int send_over(struct peer_net *n, struct link *l, uint64_t to, enum peer_
 {
 	if (payload.size > PEER_PAYLOAD_MAX)
 		return -EMSGSIZE;
-	struct queued q = build_frame(n, l, to, kind, payload);
+	watch_silence(n, l);
+	struct queued q = build_frame(n, to, kind, payload);
 	if (l->backlog_count > 0)
 		flush_backlog(n, l);
 	if (l->backlog_count == 0 && try_send(n, l, q.message))
@@ -484,6 +519,8 @@ static bool is_for_us(struct peer_net *n, uint8_t *message, size_t size, struct 
 	}
 	if (!introduces && !is_new(n, l, head))
 		return false;
+	if (l)
+		l->unanswered_ns = 0;
 	count(&n->received);
 	return true;
 }

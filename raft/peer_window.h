@@ -1,13 +1,13 @@
 /* peer_window.h: which frames of one sender were taken already: a boot epoch, and a window of sequence numbers that slides (RFC 6479). Private to raft/peer*.c.
  *
- * Sequence numbers rise by one; connections that end and begin again may change their order a little, so what is new and at most PEER_WINDOW_FRAMES behind
+ * Sequence numbers rise, with gaps where a sender speaks to several; connections that end and begin again may change their order a little, so what is new and at most PEER_WINDOW_FRAMES behind
  * the highest is taken. */
 #ifndef TALLY_RAFT_PEER_WINDOW_H
 #define TALLY_RAFT_PEER_WINDOW_H
 
 #include <stdint.h>
 
-#define PEER_WINDOW_FRAMES 1024u
+#define PEER_WINDOW_FRAMES 4096u
 #define PEER_WINDOW_WORDS (PEER_WINDOW_FRAMES / 64u + 1u)
 
 struct peer_window {

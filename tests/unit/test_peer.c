@@ -383,6 +383,59 @@ static void a_message_too_large_for_the_transport_does_no_harm(void **state)
 	free(huge);
 }
 
+/* The other end of a PUSH socket, by hand: it takes the connection and what is said, and never answers. -1: none came in time. */
+static int take_connection(int listener, int wait_ms)
+{
+	static const uint8_t hello[8] = {0, 'S', 'P', 0, 0, 0x51, 0, 0};
+	struct pollfd pfd = {.fd = listener, .events = POLLIN};
+	if (poll(&pfd, 1, wait_ms) != 1)
+		return -1;
+	int fd = accept(listener, NULL, NULL);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, hello, sizeof(hello)), sizeof(hello));
+	return fd;
+}
+
+/* Sends for so long; true if a second connection came meanwhile. */
+static bool connects_anew(struct pair *p, int listener, int during_ms, int answers)
+{
+	const struct small_frame good = frame_of(2, 1, 1);
+	struct peer_frame f;
+	int64_t until = clock_mono_ns() + during_ms * INT64_C(1000000);
+	while (clock_mono_ns() < until) {
+		peer_net_send(p->net[0], 2, PEER_RAFT, (struct span){"x", 1});
+		if (answers >= 0) {
+			push(answers, good.bytes, sizeof(good.bytes));
+			if (receive(p->net[0], &f, WAIT_MS))
+				peer_frame_done(&f);
+		}
+		int fd = take_connection(listener, 50);
+		if (fd < 0)
+			continue;
+		close(fd);
+		return true;
+	}
+	return false;
+}
+
+static void a_link_that_brings_no_answer_is_connected_anew(void **state)
+{
+	struct pair *p = *state;
+	uint16_t port;
+	int listener = plain_listener(&port);
+	snprintf(p->address[1], sizeof(p->address[1]), "127.0.0.1:%u", port);
+	must_open(p, 0, CLUSTER, 1);
+	int first = take_connection(listener, WAIT_MS);
+	assert_true(first >= 0);
+	/* Not while the member answers, though over its own connection. */
+	int answers = raw_push(p->address[0]);
+	assert_false(connects_anew(p, listener, 3000, answers));
+	nn_close(answers);
+	assert_true(connects_anew(p, listener, WAIT_MS, -1));
+	close(first);
+	close(listener);
+}
+
 static void a_port_that_another_node_has_is_refused_in_one_line(void **state)
 {
 	struct pair *p = *state;
@@ -495,6 +548,7 @@ int main(void)
 		TEST(a_frame_for_another_node_or_from_no_member_is_foreign),
 		TEST(a_frame_of_an_older_boot_is_stale),
 		TEST(a_message_too_large_for_the_transport_does_no_harm),
+		TEST(a_link_that_brings_no_answer_is_connected_anew),
 		TEST(a_port_that_another_node_has_is_refused_in_one_line),
 		TEST(a_port_that_another_program_has_is_refused),
 		TEST(a_port_is_free_again_at_once_after_a_close),

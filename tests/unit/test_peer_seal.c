@@ -284,20 +284,70 @@ static void without_a_secret_only_loopback_is_used(void **state)
 	assert_int_equal(peer_net_open(&config, &s->net, why, sizeof(why)), 0);
 }
 
+/* Two members that know each other. */
+static struct peer_net *open_member(const struct peer_member members[2], uint64_t self, const struct secret *secret)
+{
+	char why[256];
+	struct peer_net *n = NULL;
+	struct peer_config config = {.cluster_id = CLUSTER,
+				     .self = self,
+				     .epoch = 1,
+				     .listen = members[self - 1].address,
+				     .members = members,
+				     .members_count = 2,
+				     .secret = secret};
+	if (peer_net_open(&config, &n, why, sizeof(why)) != 0)
+		fail_msg("%s", why);
+	return n;
+}
+
+static void say(struct peer_net *n, uint64_t to)
+{
+	int64_t until = clock_mono_ns() + WAIT_MS * INT64_C(1000000);
+	while (peer_net_send(n, to, PEER_RAFT, (struct span){PAYLOAD, sizeof(PAYLOAD)}) == -EAGAIN && clock_mono_ns() < until)
+		poll(NULL, 0, 1);
+}
+
+static void a_link_made_anew_is_not_taken_for_a_repetition(void **state)
+{
+	struct scene *s = *state;
+	char second[64];
+	struct peer_stats stats;
+	free_address(second);
+	const struct peer_member members[2] = {{1, s->address}, {2, second}};
+	s->net = open_member(members, 1, s->ours);
+	struct peer_net *other = open_member(members, 2, s->ours);
+	for (int i = 0; i < 10; i++) {
+		say(other, 1);
+		expect_taken(s);
+	}
+	/* The other one forgets us, and knows us again, in one boot. */
+	assert_int_equal(peer_net_set_members(other, &members[1], 1), 0);
+	assert_int_equal(peer_net_set_members(other, members, 2), 0);
+	for (int i = 0; i < 3; i++) {
+		say(other, 1);
+		expect_taken(s);
+	}
+	peer_net_stats(s->net, &stats);
+	assert_int_equal(stats.replayed, 0);
+	peer_net_close(other);
+}
+
 /* --- the window, against a plain memory of all numbers --- */
 
 static void a_window_takes_each_number_once_and_none_that_left_it(void **state)
 {
 	struct peer_window w = {0};
-	enum { NUMBERS = 20000 };
+	enum { NUMBERS = 80000 };
 	static bool taken[NUMBERS];
 	uint64_t top = 0;
 	(void)state;
 	srandom(7);
 	for (int i = 0; i < 200000; i++) {
 		/* Mostly near the top, now and then a leap. */
-		uint64_t near = top + 8 > 1500 ? top + 8 - (uint64_t)random() % 1500 : (uint64_t)random() % (top + 8) + 1;
-		uint64_t seq = random() % 1000 == 0 ? top + (uint64_t)random() % 1200 : near;
+		uint64_t behind = PEER_WINDOW_FRAMES * 3 / 2;
+		uint64_t near = top + 8 > behind ? top + 8 - (uint64_t)random() % behind : (uint64_t)random() % (top + 8) + 1;
+		uint64_t seq = random() % 5000 == 0 ? top + (uint64_t)random() % behind : near;
 		if (seq >= NUMBERS)
 			break;
 		bool left = seq + PEER_WINDOW_FRAMES <= top;
@@ -327,6 +377,7 @@ int main(void)
 		STORY(a_member_without_a_secret_takes_nothing_sealed),
 		STORY(a_sealed_frame_is_taken_once),
 		STORY(without_a_secret_only_loopback_is_used),
+		STORY(a_link_made_anew_is_not_taken_for_a_repetition),
 		STORY(a_window_takes_each_number_once_and_none_that_left_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
