@@ -394,9 +394,14 @@ int __wrap_wal_open(const struct wal_config *config, struct wal **out, char *why
 	if (error || m->damaged)
 		return error;
 	struct raft_hard_state hard = wal_hard_state(*out);
-	if (wal_last(*out) < v->last)
+	/* A save that was under way may have replaced the tail by a shorter one. */
+	uint64_t last = wal_last(*out);
+	bool replaced = last > v->base && last < v->last && wal_last_term(*out) > v->terms[last];
+	if (last < v->last && !replaced)
 		violated("machine %u had entries up to %llu durable, and has them up to %llu now", m->number, (unsigned long long)v->last,
-			 (unsigned long long)wal_last(*out));
+			 (unsigned long long)last);
+	if (replaced)
+		v->last = last;
 	if (hard.term < v->hard.term || (hard.term == v->hard.term && v->hard.vote != 0 && hard.vote != v->hard.vote))
 		violated("machine %u voted for %llu in term %llu, and has forgotten it", m->number, (unsigned long long)v->hard.vote,
 			 (unsigned long long)v->hard.term);
