@@ -259,6 +259,9 @@ static void note_leader(const struct machine *m, const struct raft *r, const str
 		violated("election safety: machines %llu and %u both lead term %llu", (unsigned long long)*leader, m->number,
 			 (unsigned long long)s->term);
 	*leader = m->number;
+	for (uint32_t i = 0; i < machines_count; i++)
+		if (&machines[i] != m && checks_leads(&machines[i]))
+			happened(HAPPENED_rival, m->number, i + 1, 0);
 	for (uint64_t i = s->log_first; i <= checks.committed_last; i++) {
 		const struct committed *c = &checks.committed[i];
 		if (c->term != 0 && c->seen_in_term < s->term && raft_term_at(r, i) != c->term)
@@ -291,6 +294,11 @@ void __wrap_raft_status(const struct raft *r, struct raft_status *out)
 	v->term = out->term;
 	if (leads)
 		note_leader(m, r, out);
+}
+
+bool checks_leads(const struct machine *m)
+{
+	return m->running && view_of(m)->role == RAFT_LEADER;
 }
 
 /* --- the state machine --- */

@@ -14,6 +14,8 @@ void checks_forget(struct machine *m);
 void checks_audit(void);
 /* ... and some time after: all have applied all, and hold the same. */
 void checks_converged(void);
+/* Does it believe that it leads? */
+bool checks_leads(const struct machine *m);
 /* The highest entry that any machine knew to be committed. */
 uint64_t checks_committed(void);
 

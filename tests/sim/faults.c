@@ -1,4 +1,5 @@
 #include "tests/sim/faults.h"
+#include "tests/sim/checks.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/machine.h"
 #include "tests/sim/network.h"
@@ -14,6 +15,7 @@ enum fault_kind {
 	FAULT_STOP,
 	FAULT_PARTITION,
 	FAULT_ISOLATION,
+	FAULT_OLD_LEADER,
 	FAULT_NETWORK,
 	FAULT_SLOW_DISK,
 	FAULT_STALL,
@@ -32,9 +34,14 @@ static uint32_t enabled[FAULTS_COUNT];
 static uint32_t enabled_count;
 static bool healed;
 
+/* The one that leads, as often as not. */
 static struct machine *any_machine(void)
 {
-	return &machines[draw_below(machines_count)];
+	struct machine *m = &machines[draw_below(machines_count)];
+	for (uint32_t i = 0; i < machines_count && one_in(2); i++)
+		if (checks_leads(&machines[i]))
+			m = &machines[i];
+	return m;
 }
 
 static uint32_t damaged_count(void)
@@ -98,6 +105,7 @@ static void look_after(void *arg, uint64_t tag)
 			continue;
 		int error = atomic_load(&m->store->disk_error);
 		happened(HAPPENED_disk_failed, m->number, (uint64_t)(int64_t)error, 0);
+		m->lost |= m->damaged;
 		if (!m->disk_faulty && !m->damaged)
 			violated("machine %u takes no more part, with error %d, although its disk works", m->number, error);
 		if (one_in(2))
@@ -130,6 +138,16 @@ static void crash_point(struct machine *m)
 {
 	m->dies_by = one_in(2) ? DEATH_KILL : DEATH_POWER;
 	m->dies_at_effect = m->effects + 1 + draw_below(one_in(2) ? 30 : 500);
+}
+
+static void pause_machine(struct machine *m)
+{
+	if (one_in(2)) {
+		machine_pause(m, draw_between(10, 4000) * MS);
+		return;
+	}
+	m->dies_by = DEATH_NONE;
+	m->dies_at_effect = m->effects + 1 + draw_below(100);
 }
 
 static void stop(struct machine *m)
@@ -167,6 +185,33 @@ static void isolate(struct machine *m)
 			network_cut(other, m->number, true);
 	}
 	at(world_now() + draw_between(100, 8000) * MS, end_cut, NULL, 0);
+}
+
+static void end_slow_clock(void *arg, uint64_t tag)
+{
+	(void)tag;
+	machine_set_rate(arg, 1000);
+}
+
+static void keep_company(uint32_t a, uint32_t b)
+{
+	network_cut(a, b, false);
+	network_cut(b, a, false);
+}
+
+/* The leader is cut off with a clock so slow that others elect another one long before it notices. */
+static void keep_old_leader(void)
+{
+	for (uint32_t i = 0; i < machines_count; i++) {
+		if (!checks_leads(&machines[i]))
+			continue;
+		machine_set_rate(&machines[i], draw_between(150, 500));
+		isolate(&machines[i]);
+		if (machines_count > 3 && one_in(2))
+			keep_company(i + 1, (i + 1) % machines_count + 1);
+		at(world_now() + draw_between(2000, 8000) * MS, end_slow_clock, &machines[i], 0);
+		return;
+	}
 }
 
 static void bad_weather(void)
@@ -239,6 +284,9 @@ static void strike(enum fault_kind kind)
 	case FAULT_ISOLATION:
 		isolate(any_machine());
 		break;
+	case FAULT_OLD_LEADER:
+		keep_old_leader();
+		break;
 	case FAULT_NETWORK:
 		bad_weather();
 		break;
@@ -258,13 +306,13 @@ static void strike(enum fault_kind kind)
 		flip_bit(any_machine());
 		break;
 	case FAULT_PAUSE:
-		machine_pause(any_machine(), draw_between(10, 4000) * MS);
+		pause_machine(any_machine());
 		break;
 	case FAULT_CLOCK_JUMP:
 		machine_jump(any_machine(), draw_between(50, 5000) * MS);
 		break;
 	case FAULT_CLOCK_RATE:
-		machine_set_rate(any_machine(), draw_between(700, 1400));
+		machine_set_rate(any_machine(), one_in(2) ? draw_between(800, 1250) : draw_between(300, 3000));
 		break;
 	case FAULTS_COUNT:
 		break;

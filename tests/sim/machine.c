@@ -188,8 +188,12 @@ static void die_here(struct machine *m, enum death how)
 
 void machine_effect(struct machine *m)
 {
-	if (m && machine_now() == m && ++m->effects == m->dies_at_effect)
+	if (!m || machine_now() != m || ++m->effects != m->dies_at_effect)
+		return;
+	if (m->dies_by != DEATH_NONE)
 		die_here(m, m->dies_by);
+	machine_pause(m, draw_between(100, 4000) * MS);
+	fiber_yield();
 }
 
 void machine_log_sync(struct machine *m, size_t sectors)

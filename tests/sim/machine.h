@@ -37,8 +37,8 @@ struct machine {
 	enum death dying;        /* when the thread that runs now gives way */
 	uint64_t effects;        /* crossed in this boot */
 	uint64_t dies_at_effect; /* 0: at none */
-	enum death dies_by;
-	bool dies_in_sync; /* while several sectors of its log are on their way */
+	enum death dies_by;      /* DEATH_NONE: it only stands still for a while */
+	bool dies_in_sync;       /* while several sectors of its log are on their way */
 
 	struct machine_fd fds[MACHINE_FDS];
 	struct wait_list polls;

@@ -34,10 +34,10 @@ static void begin_cluster(void)
 static void begin_clients(void)
 {
 	struct client_habits habits = {
-		.per_machine = machines_count > 3 ? 1 : 2,
+		.per_machine = machines_count > 3 ? 2 : 3,
 		.keys = (uint32_t)draw_between(2, 8),
 		.pause_ns_max = draw_between(100, 800) * MS,
-		.read_percent = (uint32_t)draw_between(20, 60),
+		.read_percent = (uint32_t)draw_between(0, 40),
 		.large_permille = one_in(20) ? 20 : 0,
 	};
 	clients_begin(&habits);
