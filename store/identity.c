@@ -307,12 +307,13 @@ void identity_withdraw(const struct identity *i, const char *data)
 	unlink(path);
 }
 
-static bool find_self(struct identity *i)
+static bool find_self(struct identity *i, const char *listen)
 {
 	for (uint32_t m = 0; m < i->first_count; m++) {
 		if (strcmp(i->first[m].name, i->name) != 0)
 			continue;
-		memcpy(i->address, i->first[m].address, sizeof(i->address));
+		bool tells = listen && strncmp(listen, "0.0.0.0:", 8) != 0 && listen[0] != '*'; /* one that others can connect to */
+		snprintf(i->address, sizeof(i->address), "%s", i->first[m].address[0] || !tells ? i->first[m].address : listen);
 		return true;
 	}
 	return false;
@@ -351,7 +352,7 @@ static int settle(const struct store_config *config, struct identity *i, char *w
 	if (rc < 0)
 		return rc;
 	i->origin = origin_of(i);
-	if (!find_self(i)) {
+	if (!find_self(i, config->listen)) {
 		snprintf(why, why_size, "name=%s is not among the members in cluster=", i->name);
 		return -EINVAL;
 	}

@@ -35,7 +35,7 @@ struct identity {
 	uint64_t incarnation;
 	uint64_t origin; /* the cluster id that the first members amount to */
 	char name[STORE_NAME_MAX];
-	char address[128];                            /* where the others reach this node; empty: nowhere */
+	char address[128]; /* where the others reach this node, from cluster= or, of a node alone, from listen=; empty: nowhere */
 	struct store_member first[STORE_MEMBERS_MAX]; /* sorted by name */
 	uint32_t first_count;
 	struct identity_peer peers[STORE_MEMBERS_MAX];

@@ -127,7 +127,7 @@ static int add(struct member_judge *j, const struct member_request *q, char *why
 		if (strcmp(one->who.address, q->who.address) == 0)
 			return refuse(why, -EEXIST, "%s is the address of %s", q->who.address, one->who.name);
 		if (one->id == j->status->id && one->who.address[0] == '\0')
-			return refuse(why, -EINVAL, "%s listens on no network: it was started without cluster=", one->who.name);
+			return refuse(why, -EINVAL, "%s listens on no network: start it with listen=HOST:PORT", one->who.name);
 	}
 	int rc = members_add(j->now, q->id, &q->who, q->votes, &next);
 	if (rc == -ENOSPC)

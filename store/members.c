@@ -287,6 +287,25 @@ int members_replace(const struct members *now, uint64_t old, uint64_t id, const 
 	return 0;
 }
 
+int members_locate(const struct members *now, uint64_t id, const char *address, struct members *next)
+{
+	struct members m;
+	int rc = begin(now, &m);
+	if (rc < 0)
+		return rc;
+	sweep(&m);
+	for (uint32_t i = 0; i < m.count; i++) {
+		if (m.table[i].id != id)
+			continue;
+		if (m.table[i].who.address[0] || address_taken(&m, address))
+			return -EEXIST;
+		snprintf(m.table[i].who.address, sizeof(m.table[i].who.address), "%s", address);
+		*next = m;
+		return 0;
+	}
+	return -ENOENT;
+}
+
 static const struct raft_progress *progress_of(const struct raft_status *s, uint64_t id)
 {
 	for (uint32_t i = 0; i < s->members_count; i++)

@@ -57,6 +57,9 @@ int members_remove(const struct members *now, uint64_t id, struct members *next)
 /* The node behind `old` has lost its data and comes back as `id`, a learner until it has caught up. */
 int members_replace(const struct members *now, uint64_t old, uint64_t id, const char *address, struct members *next);
 
+/* A member that had no address, because it was alone, gets one. */
+int members_locate(const struct members *now, uint64_t id, const char *address, struct members *next);
+
 /* Would those voters that answer now be a majority without this member? */
 bool members_stand_without(const struct members *m, uint64_t id, const struct raft_status *status);
 /* The change that the leader should make by itself: a learner that is to vote, and has caught up, votes. False: none. */

@@ -48,6 +48,7 @@ struct membership {
 	int64_t now_ns;
 	int64_t began_ns;
 	int64_t ask_ns;    /* when to ask next */
+	int64_t lively_ns; /* when another new node was last heard of for the first time in a while, or this one began */
 	int64_t gossip_ns; /* when to tell next */
 	int64_t leader_ns; /* when a leader was last known */
 	struct join join;
@@ -381,6 +382,14 @@ static void answer(struct membership *m, const struct join_ask *asked, struct jo
 			 (struct span){m->payload.data, m->payload.size});
 }
 
+/* Another new node is there: this one's own questions may have waited for it. */
+static void hurry(struct membership *m)
+{
+	if (m->ask_ns <= m->now_ns + ASK_YOUNG_NS)
+		return;
+	m->lively_ns = m->ask_ns = m->now_ns;
+}
+
 static void take_ask(struct membership *m, const struct join_ask *a)
 {
 	struct join_answer out = {0};
@@ -393,6 +402,7 @@ static void take_ask(struct membership *m, const struct join_ask *a)
 		out.verdict = members_find(&m->now, a->id) || !is_committed(m) ? JOIN_WAIT : JOIN_STRANGER;
 	} else if (m->identity->id == 0) {
 		out.verdict = (uint8_t)(a->origin == m->identity->origin ? take_note(m, a) : JOIN_DIFFERS);
+		hurry(m);
 	} else if (m->now.count > 0) {
 		out.verdict = (uint8_t)judge_fresh(m, a, &out.challenge);
 	} else {
@@ -634,13 +644,17 @@ static void tick_fresh(struct membership *m)
 	if (m->now_ns < m->ask_ns)
 		return;
 	ask_all(m);
-	m->ask_ns = m->now_ns + (m->now_ns - m->began_ns < YOUNG_NS ? ASK_YOUNG_NS : ASK_NS);
+	m->ask_ns = m->now_ns + (m->now_ns - m->lively_ns < YOUNG_NS ? ASK_YOUNG_NS : ASK_NS);
 }
 
 static void lead(struct membership *m, const struct raft_status *status)
 {
+	const struct member *self = members_find(&m->now, m->identity->id);
 	struct members next;
-	if (is_committed(m) && members_due(&m->now, status, &next))
+	bool due = is_committed(m) && members_due(&m->now, status, &next);
+	if (!due && is_committed(m) && self && !self->who.address[0] && m->identity->address[0])
+		due = members_locate(&m->now, self->id, m->identity->address, &next) == 0;
+	if (due)
 		propose(m, &next);
 	if (m->now_ns >= m->gossip_ns)
 		gossip(m);
@@ -676,7 +690,7 @@ static void tick_member(struct membership *m)
 void membership_tick(struct membership *m, int64_t now_ns)
 {
 	if (m->began_ns == 0)
-		m->began_ns = m->leader_ns = now_ns;
+		m->began_ns = m->leader_ns = m->lively_ns = now_ns;
 	m->now_ns = now_ns;
 	if (m->identity->id == 0) {
 		tick_fresh(m);
@@ -732,7 +746,8 @@ static void member_health(const struct membership *m, char *out, size_t size)
 	uint32_t wiped = count_wiped(m, names, sizeof(names));
 	if (m->removed)
 		snprintf(out, size,
-			 "removed from the cluster (as of its configuration %" PRIu64 "); serial reads are answered, nothing else",
+			 "removed from the cluster (as of its configuration %" PRIu64
+			 "); serial reads are answered, nothing else; to join anew it needs new DATA",
 			 m->book.version > m->now.version ? m->book.version : m->now.version);
 	else if (m->now.count == 0 && status.leader == 0)
 		snprintf(out, size, "let in, and waits for the leader to send what it lacks");

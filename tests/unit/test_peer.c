@@ -535,6 +535,95 @@ static void a_host_may_be_a_name(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* --- links that change --- */
+
+static void a_member_that_is_added_is_reached_and_one_that_is_left_out_is_not(void **state)
+{
+	struct pair *p = *state;
+	struct peer_frame f;
+	must_open(p, 0, CLUSTER, 1);
+	must_open(p, 1, CLUSTER, 1);
+	assert_int_equal(peer_net_set_members(p->net[0], &p->members[0], 1), 0); /* only itself */
+	assert_int_equal(peer_net_send(p->net[0], 2, PEER_RAFT, (struct span){"x", 1}), -ENOENT);
+	uint64_t foreign = stats(p->net[0]).foreign;
+	send_text(p->net[1], 1, "x");
+	assert_false(receive(p->net[0], &f, 100));
+	assert_true(stats(p->net[0]).foreign > foreign);
+	assert_int_equal(peer_net_set_members(p->net[0], p->members, 2), 0);
+	send_text(p->net[1], 1, "y");
+	assert_true(receive(p->net[0], &f, WAIT_MS));
+	assert_true(f.known);
+	peer_frame_done(&f);
+	send_text(p->net[0], 2, "z");
+	assert_true(receive(p->net[1], &f, WAIT_MS));
+	peer_frame_done(&f);
+}
+
+static void a_changed_address_is_connected_to_anew(void **state)
+{
+	struct pair *p = *state;
+	struct peer_frame f;
+	char old[64];
+	must_open(p, 0, CLUSTER, 1);
+	memcpy(old, p->address[1], sizeof(old));
+	free_address(p->address[1]);
+	must_open(p, 1, CLUSTER, 1); /* where nobody expects it */
+	assert_int_equal(peer_net_send(p->net[0], 2, PEER_RAFT, (struct span){"x", 1}), -EAGAIN);
+	assert_int_equal(peer_net_set_members(p->net[0], p->members, 2), 0);
+	send_text(p->net[0], 2, "y");
+	assert_true(receive(p->net[1], &f, WAIT_MS));
+	assert_memory_equal(f.payload.data, "y", 1);
+	peer_frame_done(&f);
+}
+
+static void an_address_that_cannot_be_used_does_not_keep_the_others_out(void **state)
+{
+	struct pair *p = *state;
+	struct peer_member members[3] = {{3, "nonsense"}, p->members[0], p->members[1]};
+	must_open(p, 0, CLUSTER, 1);
+	assert_int_equal(peer_net_set_members(p->net[0], members, 3), -EINVAL);
+	assert_int_equal(peer_net_send(p->net[0], 3, PEER_RAFT, (struct span){"x", 1}), -ENOENT);
+	must_open(p, 1, CLUSTER, 1);
+	send_text(p->net[0], 2, "y");
+}
+
+static void whoever_joins_is_heard_though_it_is_no_member_and_nothing_else_of_it_is(void **state)
+{
+	struct pair *p = *state;
+	struct peer_frame f;
+	char why[256], address[64];
+	free_address(address);
+	must_open(p, 0, CLUSTER, 1);
+	struct peer_config config = {.cluster_id = 0, .self = 99, .listen = address, .secret = p->secret};
+	assert_int_equal(peer_net_open(&config, &p->net[1], why, sizeof(why)), 0);
+	int64_t until = clock_mono_ns() + WAIT_MS * INT64_C(1000000);
+	bool heard = false;
+	while (!heard && clock_mono_ns() < until) {
+		peer_net_send_to(p->net[1], p->address[0], 5, PEER_RAFT, (struct span){"r", 1});
+		peer_net_send_to(p->net[1], p->address[0], 5, PEER_MEMBERS, (struct span){"m", 1});
+		peer_net_send_to(p->net[1], p->address[0], 5, PEER_JOIN, (struct span){"j", 1});
+		heard = receive(p->net[0], &f, 50);
+	}
+	assert_true(heard);
+	assert_int_equal(f.kind, PEER_JOIN);
+	assert_int_equal(f.from, 99);
+	assert_false(f.known);
+	peer_frame_done(&f);
+	assert_true(stats(p->net[0]).foreign >= 1);
+	/* A stranger of the cluster itself may tell who its members are. */
+	peer_net_become(p->net[1], CLUSTER, 99, 1);
+	heard = false;
+	while (!heard && clock_mono_ns() < until) {
+		peer_net_send_to(p->net[1], p->address[0], 1, PEER_MEMBERS, (struct span){"m", 1});
+		while (!heard && receive(p->net[0], &f, 50)) {
+			heard = f.kind == PEER_MEMBERS;
+			peer_frame_done(&f);
+		}
+	}
+	assert_true(heard);
+	assert_false(f.known);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -555,6 +644,10 @@ int main(void)
 		TEST(an_address_that_is_none_is_refused_by_name),
 		TEST(an_address_of_another_machine_cannot_be_listened_on),
 		TEST(a_host_may_be_a_name),
+		TEST(a_member_that_is_added_is_reached_and_one_that_is_left_out_is_not),
+		TEST(a_changed_address_is_connected_to_anew),
+		TEST(an_address_that_cannot_be_used_does_not_keep_the_others_out),
+		TEST(whoever_joins_is_heard_though_it_is_no_member_and_nothing_else_of_it_is),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
