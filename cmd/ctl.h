@@ -54,6 +54,7 @@ int ctl_put(struct ctl *ctl);
 int ctl_del(struct ctl *ctl);
 int ctl_history(struct ctl *ctl);
 int ctl_endpoint(struct ctl *ctl);
+int ctl_compact(struct ctl *ctl);
 int ctl_snapshot(struct ctl *ctl);
 /* Working on a file needs no node. */
 bool ctl_snapshot_needs_node(const struct ctl_options *o);
@@ -81,6 +82,8 @@ bool ctl_key_reserved(struct span key);
 int ctl_read_stdin(struct writer *w, size_t bytes_max);
 /* {"key":..., ...}: a kv of a GET, with its value or without. */
 void ctl_kv_json(const struct kv *kv, bool value);
+/* Digits and nothing else. */
+bool ctl_number_parse(const char *text, uint64_t *out);
 /* A line on stderr, after the program's name. */
 void ctl_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

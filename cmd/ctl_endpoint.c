@@ -1,8 +1,9 @@
-/* tallyctl endpoint status and health: every endpoint is asked, all at once. */
+/* tallyctl endpoint status, health and hash: every endpoint is asked, all at once. */
 #include "cmd/ctl.h"
 #include "cmd/ctl_json.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -139,26 +140,75 @@ static void health_print(struct ctl *ctl, const struct client_call *call, struct
 	}
 }
 
+/* "HASH REVISION INDEX" as the members of an object. The hash is no number to most readers of JSON. */
+static void hash_json(struct span text)
+{
+	char hash[17];
+	uint64_t revision, index;
+	char line[128];
+
+	snprintf(line, sizeof(line), "%.*s", (int)text.size, text.data ? (const char *)text.data : "");
+	if (sscanf(line, "%16[0-9a-f] %" SCNu64 " %" SCNu64, hash, &revision, &index) == 3)
+		printf(",\"hash\":\"%s\",\"revision\":%" PRIu64 ",\"applied_index\":%" PRIu64, hash, revision, index);
+}
+
+static void hash_print(struct ctl *ctl, const struct client_call *call, struct span name, bool first)
+{
+	bool well = !call->error && !call->response.error;
+	struct span why = why_of(call, name);
+
+	if (ctl->options->json) {
+		printf("%s\n{\"endpoint\":", first ? "" : ",");
+		json_string(name);
+		if (well) {
+			hash_json(call->response.text);
+		} else {
+			printf(",\"error\":");
+			json_string(why);
+		}
+		putchar('}');
+	} else if (well) {
+		printf("%s %.*s\n", (const char *)name.data, (int)call->response.text.size, (const char *)call->response.text.data);
+	} else {
+		ctl_say("%s: %.*s", (const char *)name.data, (int)why.size, why.data ? (const char *)why.data : "");
+	}
+}
+
+struct question {
+	const char *name;
+	uint8_t type;
+	void (*print)(struct ctl *ctl, const struct client_call *call, struct span name, bool first);
+};
+
+static const struct question *question_of(const char *name)
+{
+	static const struct question questions[] = {
+		{"status", REQUEST_STATUS, status_print}, {"health", REQUEST_HEALTH, health_print}, {"hash", REQUEST_HASH, hash_print}};
+
+	for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
+		if (strcmp(questions[i].name, name) == 0)
+			return &questions[i];
+	return NULL;
+}
+
 int ctl_endpoint(struct ctl *ctl)
 {
 	static struct client_call calls[BALANCE_ENDPOINTS_MAX];
-	bool health = strcmp(ctl->args[0], "health") == 0;
+	const struct question *question = question_of(ctl->args[0]);
 	int status = CTL_DONE;
 	bool first = true;
 
-	if (!health && strcmp(ctl->args[0], "status") != 0) {
-		ctl_say("endpoint %s: expected status or health", ctl->args[0]);
+	if (!question) {
+		ctl_say("endpoint %s: expected status, health or hash", ctl->args[0]);
 		return CTL_USAGE;
 	}
-	ask_all(ctl, calls, health ? REQUEST_HEALTH : REQUEST_STATUS);
+	bool health = question->type == REQUEST_HEALTH;
+	ask_all(ctl, calls, question->type);
 	if (ctl->options->json)
 		putchar('[');
 	for (unsigned i = 0; i < client_endpoints(ctl->client); i++) {
 		struct span name = name_of(ctl, i);
-		if (health)
-			health_print(ctl, &calls[i], name, first);
-		else
-			status_print(ctl, &calls[i], name, first);
+		question->print(ctl, &calls[i], name, first);
 		if (calls[i].error || calls[i].response.error)
 			status = calls[i].error && calls[i].error != -EACCES && !health ? CTL_NO_ANSWER : CTL_REFUSED;
 		first = false;

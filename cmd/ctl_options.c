@@ -41,7 +41,7 @@ static const struct option long_options[] = {{"endpoints", required_argument, NU
 					     {"version", no_argument, NULL, 'V'},
 					     {NULL, 0, NULL, 0}};
 
-static bool number_parse(const char *text, uint64_t *out)
+bool ctl_number_parse(const char *text, uint64_t *out)
 {
 	char *end;
 
@@ -88,13 +88,13 @@ static bool option_set(struct ctl_options *o, int code, const char *text)
 		return true;
 	case OPTION_REV:
 		o->given |= GIVEN_REV;
-		return number_parse(text, &o->rev);
+		return ctl_number_parse(text, &o->rev);
 	case OPTION_CONSISTENCY:
 		o->given |= GIVEN_CONSISTENCY;
 		return choice_parse(text, "linearizable", "serial", &o->serial);
 	case OPTION_LIMIT:
 		o->given |= GIVEN_LIMIT;
-		return number_parse(text, &o->limit);
+		return ctl_number_parse(text, &o->limit);
 	case OPTION_KEYS_ONLY:
 		o->given |= GIVEN_KEYS_ONLY;
 		return true;

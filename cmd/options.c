@@ -161,6 +161,24 @@ static int on_quota(struct options *o, const char *value, char *why, size_t why_
 	return set_size(&o->store.quota, "quota", value, why, why_size);
 }
 
+/* A time, or, as a bare number, so many revisions. */
+static int on_retain(struct options *o, const char *value, char *why, size_t why_size)
+{
+	uint64_t revisions = 0;
+	int64_t ns = 0;
+
+	if (needs(value, "retain", why, why_size))
+		return -EINVAL;
+	int error = value[strspn(value, "0123456789")] ? quantity_duration(value, &ns) : quantity_size(value, &revisions);
+	if (error || (ns <= 0 && revisions == 0)) {
+		snprintf(why, why_size, "option retain: '%s' is neither a time (as 7d, 12h) nor a number of revisions, above 0", value);
+		return -EINVAL;
+	}
+	o->store.retain_ns = ns;
+	o->store.retain_revisions = revisions;
+	return 0;
+}
+
 static int on_nomount(struct options *o, const char *value, char *why, size_t why_size)
 {
 	return set_flag(&o->nomount, true, "nomount", value, why, why_size);
@@ -217,6 +235,7 @@ static const struct option_rule rules[] = {
 	{"election", on_election},
 	{"max_file", on_max_file},
 	{"quota", on_quota},
+	{"retain", on_retain},
 	{"nomount", on_nomount},
 	{"ro", on_ro},
 	{"rw", on_rw},
@@ -256,7 +275,7 @@ static int set_mount_word(struct options *o, const char *name, bool has_value, c
 
 static int set_option(struct options *o, char *text, char *why, size_t why_size)
 {
-	static const char *const later[] = {"retain", "rev_mark", "inotify", "endpoints", "balance", NULL};
+	static const char *const later[] = {"rev_mark", "inotify", "endpoints", "balance", NULL};
 	char *value = strchr(text, '=');
 
 	if (value)
@@ -295,6 +314,7 @@ static void set_defaults(struct options *o)
 	o->store.election_ms = 500;
 	o->store.max_file = UINT64_C(64) << 20;
 	o->store.quota = UINT64_C(8) << 30;
+	o->store.retain_ns = INT64_C(7 * 86400) * 1000 * NS_PER_MS;
 	if (gethostname(o->name, sizeof(o->name) - 1) != 0 || !cluster_option_name(o->name))
 		snprintf(o->name, sizeof(o->name), "localhost");
 }

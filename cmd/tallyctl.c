@@ -27,12 +27,13 @@ static const struct command_entry commands[] = {
 	{"watch", "KEY [--prefix] [--rev N]", 1, 1, GIVEN_PREFIX | GIVEN_REV, ctl_watch},
 	{"member", "list | add NAME HOST:PORT [--learner] | promote ID | remove ID", 1, 3, GIVEN_LEARNER, ctl_member},
 	{"move-leader", "ID", 1, 1, 0, ctl_move_leader},
-	{"endpoint", "status | health", 1, 1, 0, ctl_endpoint},
+	{"compact", "REV", 1, 1, 0, ctl_compact},
+	{"endpoint", "status | health | hash", 1, 1, 0, ctl_endpoint},
 	{"snapshot", "save FILE [--consistency serial|linearizable] | restore FILE DATA | status FILE", 2, 3, GIVEN_CONSISTENCY,
 	 ctl_snapshot},
 };
 
-static const char *const later[] = {"compact", "lease", "lock", "elect", "check"};
+static const char *const later[] = {"lease", "lock", "elect", "check"};
 
 static void usage(FILE *to)
 {
@@ -51,7 +52,7 @@ static bool is_later(const struct ctl_options *o)
 		if (strcmp(o->args[0], later[i]) == 0)
 			return true;
 	}
-	return o->args_count > 1 && strcmp(o->args[0], "endpoint") == 0 && strcmp(o->args[1], "hash") == 0;
+	return false;
 }
 
 /* NULL, with the reason said, if the command line makes no sense. */
@@ -118,7 +119,7 @@ int main(int argc, char **argv)
 		return CTL_DONE;
 	}
 	if (o.args_count > 0 && is_later(&o)) {
-		ctl_say("%s%s: not supported yet", o.args[0], strcmp(o.args[0], "endpoint") == 0 ? " hash" : "");
+		ctl_say("%s: not supported yet", o.args[0]);
 		return CTL_REFUSED;
 	}
 	if (o.wrong[0]) {

@@ -35,6 +35,7 @@ static const char usage[] = "usage: tallyfs DATA MOUNTPOINT [-o OPTION[,OPTION..
 			    "  timeout=T                         the longest wait for the cluster (5s)\n"
 			    "  heartbeat=T, election=T           timers of Raft (50ms, 500ms)\n"
 			    "  max_file=SIZE, quota=SIZE         the largest file, the largest store (64M, 8G)\n"
+			    "  retain=T or N                     how long history is kept, or how many revisions of it (7d)\n"
 			    "  nomount                           only the node, no file system\n"
 			    "  ro, allow_other, default_permissions, fsname=NAME, max_threads=N, and the words of mount(8)\n";
 

@@ -379,6 +379,12 @@ static void reply_layers(struct handle *h, struct request *rq, uint64_t offset, 
 
 void handle_read(struct handle *h, struct request *rq, size_t size, off_t offset)
 {
+	int unreadable = store_readable(h->fs->store);
+
+	if (unreadable) {
+		request_error(rq, unreadable);
+		return;
+	}
 	pthread_mutex_lock(&h->lock);
 	uint64_t end = handle_size(h), at = (uint64_t)offset;
 	h->answered = h->answered || at == 0;

@@ -62,7 +62,7 @@ static void lookup_in_live(struct request *rq)
 	case PATH_REVISION:
 		/* A revision that this node has reached is complete here. */
 		if (p.number <= mvcc_revision(rq->fs->mvcc))
-			revision_lookup(rq, 0);
+			revision_lookup(rq, store_readable(rq->fs->store));
 		else
 			request_read(rq, revision_lookup);
 		break;

@@ -78,7 +78,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 	if (rq->node->kind == NODE_CONTROL)
 		control_open(rq);
 	else if (rq->node->kind != NODE_LIVE)
-		writing(file->flags) ? request_error(rq, -EROFS) : open_now(rq, 0);
+		writing(file->flags) ? request_error(rq, -EROFS) : open_now(rq, store_readable(fs->store));
 	else if (node_provisional(rq->node))
 		open_provisional(rq);
 	else if (writing(file->flags))

@@ -122,7 +122,7 @@ void request_read(struct request *rq, request_step *next)
 	if (rq->fs->config.linearizable)
 		launch(rq, NULL, next);
 	else
-		next(rq, 0);
+		next(rq, store_readable(rq->fs->store));
 }
 
 void request_submit(struct request *rq, const struct command *c, request_step *next)

@@ -156,6 +156,8 @@ static void take_frames(struct store *s)
 			membership_frame(s->membership, &frame);
 		else if (frame.kind == PEER_SNAPSHOT && s->snapshots)
 			snapshots_frame(s->snapshots, frame.from, frame.payload);
+		else if (frame.kind == PEER_HASH)
+			housekeeping_heard(s, frame.from, frame.payload);
 		else if (s->replica)
 			replica_frame(s->replica, frame.from, frame.kind, frame.payload);
 		peer_frame_done(&frame);
@@ -199,6 +201,11 @@ static void keep_house(struct store *s, const struct raft_status *status, uint64
 		log_error("the store cannot be written: %s; this node takes no more part", strerror(-stats.error));
 	loop_trim_log(s, status, trimmed);
 	dumps_expire(s->dumps, clock_mono_ns());
+	if (atomic_load(&s->disk_error) != 0)
+		return;
+	if (status->role == RAFT_LEADER)
+		housekeeping_history(s, &stats);
+	housekeeping_hashes(s);
 }
 
 static void wait_for_work(struct store *s)

@@ -7,10 +7,12 @@
 
 #include "raft/wal.h"
 #include "store/apply.h"
+#include "store/divergence.h"
 #include "store/dumps.h"
 #include "store/identity.h"
 #include "store/membership.h"
 #include "store/replica.h"
+#include "store/retention.h"
 #include "store/snapshots.h"
 #include "store/watch.h"
 
@@ -95,6 +97,14 @@ struct store {
 	atomic_bool closing;  /* hand leadership over */
 	atomic_bool stopping; /* end the loop */
 
+	/* housekeeping.c; the loop's own, but for the atomics */
+	struct store_op compact_op;
+	atomic_bool compacting; /* it is on its way */
+	struct retention retention;
+	struct divergence divergence;
+	atomic_uint_fast64_t diverged;      /* the entry at which that was found; 0: it was not */
+	atomic_uint_fast64_t refused_bytes; /* by which a write was over the quota last time */
+
 	/* from the endpoint */
 	atomic_uint_fast64_t requests_refused;
 	atomic_uint_fast64_t requests_replayed;
@@ -142,6 +152,17 @@ int standing_members(struct store *s, struct writer *bytes, struct raft_members 
 /* On the loop, after the inputs of the turn: whatever is due. */
 void standing_tick(struct store *s, int64_t now_ns);
 void standing_close(struct store *s);
+
+/* --- housekeeping.c: what the loop looks after about once a second --- */
+
+/* On the leader: proposes a compaction if history is older than it need be, or too large. */
+void housekeeping_history(struct store *s, const struct mvcc_stats *stats);
+/* Tells the others this node's hashes, and compares what they told. */
+void housekeeping_hashes(struct store *s);
+/* A PEER_HASH frame. */
+void housekeeping_heard(struct store *s, uint64_t from, struct span payload);
+/* Would a write as large as the last that was refused be refused now? Any thread. */
+bool housekeeping_quota_reached(struct store *s, const struct mvcc_stats *stats);
 
 /* --- loop_snapshots.c --- */
 

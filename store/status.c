@@ -6,16 +6,29 @@
 #include <stdio.h>
 #include <string.h>
 
-static void describe_health(struct store *s, const struct raft_status *raft, const struct standing *shown, struct store_status *out)
+static void describe_health(struct store *s, const struct raft_status *raft, const struct standing *shown, const struct mvcc_stats *mvcc,
+			    struct store_status *out)
 {
 	int error = atomic_load(&s->disk_error);
-	if (error < 0)
+	uint64_t diverged = atomic_load(&s->diverged);
+	if (diverged != 0)
+		snprintf(out->health, sizeof(out->health),
+			 "diverged at index %" PRIu64 ": this node holds something else than the majority; it takes no more part",
+			 diverged);
+	else if (error == -ENOSPC || error == -EDQUOT)
+		snprintf(out->health, sizeof(out->health),
+			 "this node's disk is full; it takes no more part until there is room and it is started anew");
+	else if (error < 0)
 		snprintf(out->health, sizeof(out->health), "this node's disk failed: %s; it takes no more part", strerror(-error));
 	else if (shown->health[0])
 		snprintf(out->health, sizeof(out->health), "%s", shown->health);
 	else if (raft->leader == 0)
 		snprintf(out->health, sizeof(out->health), "no leader: a majority of the %u members does not answer",
 			 shown->members.raft.voters_count);
+	else if (housekeeping_quota_reached(s, mvcc))
+		snprintf(out->health, sizeof(out->health),
+			 "quota reached: %" PRIu64 " bytes of live data, quota=%" PRIu64 "; deleting works", mvcc->live_bytes,
+			 s->config.quota);
 	else
 		snprintf(out->health, sizeof(out->health), "ok");
 }
@@ -68,7 +81,7 @@ void store_status(struct store *s, struct store_status *out)
 	memcpy(out->name, shown.name, sizeof(out->name));
 	snprintf(out->role, sizeof(out->role), "%s", role_name(&raft));
 	snprintf(out->leader, sizeof(out->leader), "%s", leader ? leader->who.name : "none");
-	describe_health(s, &raft, &shown, out);
+	describe_health(s, &raft, &shown, &mvcc, out);
 }
 
 void store_count_refused(struct store *s, bool replayed)

@@ -270,16 +270,30 @@ void store_barrier(struct store *s, struct store_op *op)
 	loop_wake(s);
 }
 
+/* What makes the store larger is refused at the quota; what was written to a handle has been admitted at its write(2). */
+static int admit(struct store *s, const struct command *c)
+{
+	switch (c->type) {
+	case COMMAND_PUT:
+		return c->value.size > s->config.max_file ? -EFBIG : store_admit(s, c->value.size);
+	case COMMAND_TXN:
+		return c->value.size > TXN_BYTES_MAX ? -EMSGSIZE : 0;
+	case COMMAND_LOAD:
+		return c->value.size > RAFT_ENTRY_BYTES_MAX - 4096 ? -EMSGSIZE : store_admit(s, c->value.size);
+	case COMMAND_MKDIR:
+	case COMMAND_SYMLINK:
+	case COMMAND_MKNOD:
+	case COMMAND_RESERVE:
+		return c->reservation ? 0 : store_admit(s, MVCC_KEY_COST);
+	default:
+		return 0;
+	}
+}
+
 void store_submit(struct store *s, const struct command *c, struct store_op *op)
 {
-	int error = 0;
+	int error = admit(s, c);
 	op->bytes = (struct writer){0};
-	if (c->type == COMMAND_PUT)
-		error = c->value.size > s->config.max_file ? -EFBIG : store_admit(s, c->value.size);
-	else if (c->type == COMMAND_TXN)
-		error = c->value.size > TXN_BYTES_MAX ? -EMSGSIZE : 0;
-	else if (c->type == COMMAND_LOAD)
-		error = c->value.size > RAFT_ENTRY_BYTES_MAX - 4096 ? -EMSGSIZE : store_admit(s, c->value.size);
 	if (error < 0) {
 		pending_add_failed(s->pending, op, error);
 	} else if (!stage_submit(s, c, op)) {
@@ -319,11 +333,4 @@ struct watch_hub *store_watch(struct store *s)
 const struct store_config *store_settings(const struct store *s)
 {
 	return &s->config;
-}
-
-int store_admit(struct store *s, uint64_t bytes)
-{
-	struct mvcc_stats stats;
-	mvcc_stats(s->mvcc, &stats);
-	return s->config.quota > 0 && stats.live_bytes + bytes > s->config.quota ? -ENOSPC : 0;
 }

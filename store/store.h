@@ -34,6 +34,8 @@ struct store_config {
 	uint32_t election_ms;
 	uint64_t max_file;
 	uint64_t quota;
+	int64_t retain_ns;           /* history is kept for so long; 0: as retain_revisions says */
+	uint64_t retain_revisions;   /* so many revisions are kept; 0: as retain_ns says, or for ever */
 	const struct secret *secret; /* NULL: nothing is sealed, and only loopback is used. Borrowed until store_close */
 };
 
@@ -84,6 +86,8 @@ struct watch_hub *store_watch(struct store *s);
 const struct store_config *store_settings(const struct store *s); /* as in force; strings owned by the store */
 /* -ENOSPC if this node's live data would pass quota= with `bytes` more. */
 int store_admit(struct store *s, uint64_t bytes);
+/* May a read be answered from this node's state without asking the others? -EIO once it is known to have diverged from theirs. */
+int store_readable(struct store *s);
 
 /* A client's request over TCP was refused for its seal, or dropped because it was seen before: @status tells how many. Any thread. */
 void store_count_refused(struct store *s, bool replayed);

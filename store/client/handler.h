@@ -20,11 +20,11 @@ void answer_refuse(struct answer *a, int error, const char *format, ...) __attri
 
 /* Does it have to pass a read barrier before handler_read? */
 bool handler_needs_barrier(const struct request *r);
-/* GET, HISTORY, STATUS, HEALTH, SNAPSHOT. Bounded work: one page. */
+/* GET, HISTORY, STATUS, HEALTH, HASH, SNAPSHOT. Bounded work: one page. */
 void handler_read(struct store *s, const struct request *r, struct answer *out);
 /* A part of handler_read. Its first page waits for a commit to the disk. */
 void handler_snapshot(struct store *s, const struct request *r, struct answer *out);
-/* PUT, DELETE, LOAD, TXN: the command, its spans borrowed from `r`. Or a negative errno, the answer saying why. */
+/* PUT, DELETE, LOAD, TXN, COMPACT: the command, its spans borrowed from `r`. Or a negative errno, the answer saying why. */
 int handler_command(struct store *s, const struct request *r, struct command *c, struct answer *out);
 /* Requests that change members, or who of them leads: what is asked of the store, with `fresh_id` for a new one; or a negative errno, the
  * answer saying why. Then the answer to it. */

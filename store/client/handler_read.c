@@ -1,4 +1,4 @@
-/* GET, HISTORY, STATUS and HEALTH (handler.h). */
+/* GET, HISTORY, STATUS, HEALTH and HASH (handler.h). */
 #include "store/client/handler.h"
 
 #include <errno.h>
@@ -221,6 +221,11 @@ static void history(struct store *s, const struct request *r, struct answer *out
 	uint64_t revision = mvcc_revision(m);
 
 	int rc = mvcc_history(m, r->key, &versions, &count);
+	if (rc == -ENOENT && mvcc_compact_revision(m) > 0) {
+		answer_refuse(out, rc, "%.*s: no such key since revision %llu, the oldest", (int)(r->key.size < 200 ? r->key.size : 200),
+			      (const char *)r->key.data, (unsigned long long)mvcc_compact_revision(m));
+		return;
+	}
 	if (rc) {
 		refuse_read(s, r->key, 0, rc, out);
 		return;
@@ -252,6 +257,31 @@ static void health(struct store *s, struct answer *out)
 	out->head.revision = status.revision;
 }
 
+/* The hash is first, so that lines of several nodes stand under one another. */
+static void hash(struct store *s, struct answer *out)
+{
+	struct mvcc_hash now;
+	char line[LINE_MAX];
+
+	mvcc_hash_now(store_mvcc(s), &now);
+	int size = snprintf(line, sizeof(line), "%016llx %llu %llu", (unsigned long long)now.hash, (unsigned long long)now.revision,
+			    (unsigned long long)now.index);
+	writer_raw(&out->text, line, (size_t)size);
+	out->head.revision = now.revision;
+}
+
+/* What this node must not show. */
+static bool unreadable(struct store *s, const struct request *r, struct answer *out)
+{
+	struct store_status status;
+
+	if ((r->type != REQUEST_GET && r->type != REQUEST_HISTORY) || !store_readable(s))
+		return false;
+	store_status(s, &status);
+	answer_refuse(out, -EIO, "%s: %s", request_type_name(r->type), status.health);
+	return true;
+}
+
 bool handler_needs_barrier(const struct request *r)
 {
 	if (r->type == REQUEST_HEALTH)
@@ -266,7 +296,11 @@ void handler_read(struct store *s, const struct request *r, struct answer *out)
 	bool prefix = r->flags & REQUEST_PREFIX;
 
 	answer_clear(out);
-	if (r->type == REQUEST_STATUS) {
+	if (unreadable(s, r, out))
+		return;
+	if (r->type == REQUEST_HASH) {
+		hash(s, out);
+	} else if (r->type == REQUEST_STATUS) {
 		store_status_text(s, r->flags & REQUEST_SERIAL ? "serial" : "linearizable", &out->text);
 		out->head.revision = mvcc_revision(store_mvcc(s));
 	} else if (r->type == REQUEST_MEMBER_LIST) {

@@ -1,4 +1,4 @@
-/* PUT, DELETE, LOAD and TXN (handler.h). */
+/* PUT, DELETE, LOAD, TXN and COMPACT (handler.h). */
 #include "store/client/handler.h"
 
 #include "store/txn.h"
@@ -122,6 +122,17 @@ static int txn_command(struct store *s, const struct request *r, struct command 
 	return rc;
 }
 
+static int compact_command(const struct request *r, struct command *c, struct answer *out)
+{
+	if (r->rev == 0) {
+		answer_refuse(out, -EINVAL, "compact: there is no revision 0");
+		return -EINVAL;
+	}
+	c->type = COMMAND_COMPACT;
+	c->revision = r->rev;
+	return 0;
+}
+
 int handler_command(struct store *s, const struct request *r, struct command *c, struct answer *out)
 {
 	*c = (struct command){.truncate_to = COMMAND_NO_TRUNCATE, .mode = 0644};
@@ -131,6 +142,8 @@ int handler_command(struct store *s, const struct request *r, struct command *c,
 		return delete_command(r, c, out);
 	if (r->type == REQUEST_TXN)
 		return txn_command(s, r, c, out);
+	if (r->type == REQUEST_COMPACT)
+		return compact_command(r, c, out);
 	return load_command(s, r, c, out);
 }
 
@@ -177,6 +190,19 @@ static void txn_answer(const struct command_result *result, struct answer *out)
 	assert(reader_done(&in));
 }
 
+static void refuse_compact(const struct request *r, const struct command_result *result, int error, struct answer *out)
+{
+	unsigned long long rev = (unsigned long long)r->rev;
+
+	if (error == -ENOENT)
+		answer_refuse(out, error, "compact: revision %llu is still to come: the store is at %llu", rev,
+			      (unsigned long long)result->revision);
+	else if (error == -ENODATA)
+		answer_refuse(out, error, "compact: revision %llu has been compacted already", rev);
+	else
+		answer_refuse(out, error, "compact: %s", error_text(error));
+}
+
 void handler_written(const struct request *r, const struct command_result *result, struct answer *out)
 {
 	/* Interrupted by the end of the endpoint, the only one to cancel. */
@@ -187,6 +213,8 @@ void handler_written(const struct request *r, const struct command_result *resul
 		const char *txn = r->type == REQUEST_TXN ? txn_error_text(error) : NULL;
 		if (r->type == REQUEST_TXN)
 			answer_refuse(out, error, "txn: %s", txn ? txn : error_text(error));
+		else if (r->type == REQUEST_COMPACT)
+			refuse_compact(r, result, error, out);
 		else
 			refuse(out, error, r->key, error_text(error));
 		return;

@@ -54,6 +54,8 @@ const char *request_type_name(uint8_t type)
 		[REQUEST_HEALTH] = "health",
 		[REQUEST_LOAD] = "load",
 		[REQUEST_TXN] = "txn",
+		[REQUEST_COMPACT] = "compact",
+		[REQUEST_HASH] = "hash",
 		[REQUEST_SNAPSHOT] = "snapshot",
 		[REQUEST_MEMBER_LIST] = "member list",
 		[REQUEST_MEMBER_ADD] = "member add",
@@ -72,7 +74,7 @@ static bool is_known(uint8_t type)
 
 bool request_writes(uint8_t type)
 {
-	return type == REQUEST_PUT || type == REQUEST_DELETE || type == REQUEST_LOAD || type == REQUEST_TXN ||
+	return type == REQUEST_PUT || type == REQUEST_DELETE || type == REQUEST_LOAD || type == REQUEST_TXN || type == REQUEST_COMPACT ||
 	       (type >= REQUEST_MEMBER_ADD && type <= REQUEST_MOVE_LEADER);
 }
 

@@ -39,6 +39,9 @@ enum request_type {
 	 * `value` of the next request, which is left out when 0: it is not 0 only within a revision too large for one answer. -ENODATA: what `rev` asks
 	 * for has been compacted; revision is then the first that has not. Waits for nothing else, with a quorum or without. */
 	REQUEST_WATCH = 14,
+	REQUEST_COMPACT = 15, /* rev: history below it goes */
+	REQUEST_HASH =
+		16, /* text: the hash of all that this node has applied (16 hex digits), its revision, its index; waits for nothing */
 	/* The text of @members, as this node sees it; waits for nothing. */
 	REQUEST_MEMBER_LIST = 17,
 	/* key: a name, value: its HOST:PORT, limit 1: it stays a learner. Answered, like the next three, once the change is committed. */

@@ -50,8 +50,8 @@ static int count_free(MDB_txn *txn, uint64_t *out)
 	if (rc)
 		return rc;
 	while ((rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
-		size_t length;
-		memcpy(&length, v.mv_data, sizeof length);
+		size_t length = 0;
+		memcpy(&length, v.mv_data, v.mv_size < sizeof length ? v.mv_size : sizeof length);
 		pages += length;
 	}
 	mdb_cursor_close(cursor);

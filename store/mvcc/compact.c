@@ -311,6 +311,7 @@ struct pruning {
 	struct stored_block doomed[BLOCKS_MAX];
 	size_t doomed_count;
 	uint64_t visits;
+	bool full;
 };
 
 /* A block that was replaced at `end`, or is the newest of its number (`newest`). */
@@ -361,31 +362,40 @@ static void end_prune(struct mvcc *m, struct compaction *c, struct prune task)
 	c->prune++;
 }
 
+/* Goes on with one file, to its end or until the transaction has enough. */
+static int prune_file(struct pruning *p, MDB_txn *txn)
+{
+	struct compaction *c = p->c;
+	p->task = c->prunes.items[c->prune];
+	if (c->block.ino == 0)
+		c->block = (struct block_id){.ino = p->task.ino};
+	p->last = (struct stored_block){.id.block = c->block.block};
+	int stopped = backend_scan_blocks(p->m->backend, txn, &c->block, next_block, p);
+	if (stopped < 0)
+		return stopped;
+	if (stopped == 0 && p->last.id.main > 0)
+		judge_block(p, UINT64_MAX, true);
+	p->full = stopped == 2 || p->doomed_count == BLOCKS_MAX;
+	if (stopped == 2)
+		c->block = p->last.id;
+	else
+		end_prune(p->m, c, p->task);
+	return 0;
+}
+
 static int prune(struct mvcc *m)
 {
 	struct compaction *c = &m->committer.compaction;
-	struct pruning p = {.m = m, .c = c, .task = c->prunes.items[c->prune]};
+	struct pruning p = {.m = m, .c = c};
 	MDB_txn *txn;
-	if (c->block.ino == 0)
-		c->block = (struct block_id){.ino = p.task.ino};
-	p.last.id.block = c->block.block;
 	int error = backend_begin(m->backend, &txn);
 	if (error)
 		return error;
-	int stopped = backend_scan_blocks(m->backend, txn, &c->block, next_block, &p);
-	if (stopped == 0 && p.last.id.main > 0)
-		judge_block(&p, UINT64_MAX, true);
+	while (!error && !p.full && c->prune < c->prunes.count)
+		error = prune_file(&p, txn);
 	backend_end(m->backend, txn);
-	if (stopped < 0)
-		return stopped;
 	const struct removal blocks = {.blocks = p.doomed, .blocks_count = p.doomed_count};
-	if (p.doomed_count > 0)
-		error = backend_remove(m->backend, &blocks);
-	if (stopped == 2)
-		c->block = p.last.id;
-	else
-		end_prune(m, c, p.task);
-	return error;
+	return error || p.doomed_count == 0 ? error : backend_remove(m->backend, &blocks);
 }
 
 /* --- records --- */

@@ -203,7 +203,7 @@ void mvcc_stats(struct mvcc *m, struct mvcc_stats *out)
 {
 	mvcc_lock_shared(m);
 	uint64_t keys = m->index.live > 0 ? m->index.live - 1 : 0;
-	uint64_t live_bytes = m->index.live_bytes + keys * 256;
+	uint64_t live_bytes = m->index.live_bytes + keys * MVCC_KEY_COST;
 	uint64_t db_bytes = backend_file_bytes(m->backend);
 	mvcc_unlock_shared(m);
 	*out = (struct mvcc_stats){

@@ -220,11 +220,12 @@ int mvcc_events(struct mvcc *m, struct rev *from, uint32_t records_max, void (*f
 /* Does any key live below this directory? */
 bool mvcc_has_children(struct mvcc *m, struct span dir);
 
+#define MVCC_KEY_COST 256u
 struct mvcc_stats {
 	uint64_t keys;       /* live, the root not counted */
 	uint64_t db_bytes;   /* of the LMDB file */
 	uint64_t used_bytes; /* of it, without the pages that were freed and will be used again; as of the last commit */
-	uint64_t live_bytes; /* sizes of live files, and 256 for each key */
+	uint64_t live_bytes; /* sizes of live files, and MVCC_KEY_COST for each key */
 	uint64_t commits;    /* LMDB commits so far */
 	uint64_t compacted;  /* the floor up to which all is deleted that can be */
 	int error;           /* 0, or why the store stopped (-EIO, -ENOSPC) */

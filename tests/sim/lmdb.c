@@ -581,6 +581,9 @@ int mdb_dbi_open(MDB_txn *txn, const char *name, unsigned flags, MDB_dbi *dbi)
 		return MDB_NOTFOUND;
 	if (f->maps_count == MAPS_MAX)
 		return MDB_DBS_FULL;
+	/* Number 0 is LMDB's own list of free pages, which is always empty here. */
+	if (f->maps_count == 0)
+		f->maps_count = 1;
 	struct map *m = &f->maps[f->maps_count];
 	*m = (struct map){.made_by = txn->sees};
 	snprintf(m->name, sizeof(m->name), "%s", name);

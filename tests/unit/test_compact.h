@@ -214,8 +214,8 @@ static inline size_t records_to_stay(const struct model *m)
 	for (size_t i = 0; i < m->versions_count; i++) {
 		const struct version *v = &m->versions[i];
 		bool followed = false;
-		for (size_t j = i + 1; j < m->versions_count; j++)
-			followed = followed || (m->versions[j].key == v->key && m->versions[j].main <= m->floor);
+		for (size_t j = i + 1; j < m->versions_count && !followed; j++)
+			followed = (m->versions[j].key == v->key && m->versions[j].main <= m->floor);
 		if (v->main > m->floor || (!followed && (v->ino || v->main == m->floor)))
 			stay++;
 	}
@@ -228,7 +228,7 @@ static inline size_t blocks_to_stay(const struct model *m)
 	for (size_t i = 0; i < m->pieces_count; i++) {
 		const struct piece *p = &m->pieces[i];
 		bool followed = false;
-		for (size_t j = i + 1; j < m->pieces_count; j++)
+		for (size_t j = i + 1; j < m->pieces_count && !followed; j++)
 			followed =
 				followed || (m->pieces[j].ino == p->ino && m->pieces[j].block == p->block && m->pieces[j].main <= m->floor);
 		if (p->main > m->floor || (!followed && !p->hole && lives_at(m, p->ino, m->floor)))

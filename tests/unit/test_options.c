@@ -119,6 +119,8 @@ static void without_options_the_defaults_hold(void **state)
 	assert_int_equal(o.store.election_ms, 500);
 	assert_true(o.store.max_file == 64u << 20);
 	assert_true(o.store.quota == UINT64_C(8) << 30);
+	assert_true(o.store.retain_ns == INT64_C(604800) * 1000000000);
+	assert_true(o.store.retain_revisions == 0);
 	assert_string_equal(o.store.name, o.name);
 }
 
@@ -171,6 +173,14 @@ static void unknown_and_malformed_options_are_refused_by_name(void **state)
 	assert_refused("heartbeat=500us", "heartbeat");
 	assert_refused("max_file=big", "max_file");
 	assert_refused("quota=0", "quota");
+	assert_refused("retain=0", "option retain: '0' is neither a time (as 7d, 12h) nor a number of revisions, above 0");
+	assert_refused("retain=0s", "retain");
+	assert_refused("retain=-5", "retain");
+	assert_refused("retain=soon", "retain");
+	assert_refused("retain=7w", "retain");
+	assert_refused("retain=", "retain");
+	assert_refused("retain", "retain");
+	assert_refused("retain=99999999999999999999", "retain");
 	assert_refused("ro=1", "ro");
 	assert_refused("max_threads=0", "max_threads");
 	assert_refused("name=a/b", "name");
@@ -182,7 +192,6 @@ static void unknown_and_malformed_options_are_refused_by_name(void **state)
 static void options_of_later_are_not_supported_yet(void **state)
 {
 	(void)state;
-	assert_refused("retain=7d", "'retain' is not supported yet");
 	assert_refused("rev_mark=%", "'rev_mark' is not supported yet");
 	assert_refused("inotify", "'inotify' is not supported yet");
 	assert_refused("endpoints=h:1", "'endpoints' is not supported yet");
