@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "raft/raft.h"
+#include "tests/unit/test_raft_net_view.h"
 
 #define NET_MEMBERS_MAX 8
 #define NET_TERMS_MAX 4096
@@ -73,6 +74,7 @@ struct net_node {
 	uint64_t id;
 	bool founder; /* started with the first configuration; else with none */
 	uint64_t noted_commit;
+	struct view view;
 	struct raft *raft; /* NULL while it is down */
 	uint64_t boot;
 	struct raft_hard_state hard; /* the disk */
@@ -419,10 +421,23 @@ NET_FN void net_take_snapshot(struct net *n, struct net_node *node, uint64_t to)
 	n->snapshots = s;
 }
 
+NET_FN void net_view(struct net *n, struct net_node *node, const struct raft_ready *ready)
+{
+	struct raft_members members;
+	if (ready->install) {
+		members = net_members_at(n, true, ready->install_index);
+		view_begin(&node->view, ready->install_index, &members);
+	}
+	for (uint32_t i = 0; i < ready->entries_count; i++)
+		view_entry(&node->view, &ready->entries[i]);
+	view_check(&node->view, node->raft);
+}
+
 NET_FN void net_carry_out(struct net *n, struct net_node *node)
 {
 	const struct raft_ready *ready = raft_ready(node->raft);
 	net_trace_ready(n, node, ready);
+	net_view(n, node, ready);
 	if (ready->save)
 		net_save(node, ready);
 	for (uint32_t i = 0; i < ready->send_count; i++) {
@@ -534,11 +549,15 @@ NET_FN void net_start(struct net *n, uint64_t id)
 		.uncommitted_bytes_max = 1u << 20,
 	};
 	assert_int_equal(raft_new(&config, &node->raft), 0);
+	view_begin(&node->view, node->applied, &members);
 	for (uint64_t i = node->log_first; i <= node->log_last; i++) {
 		const struct net_entry *d = &node->log[i];
 		struct raft_entry e = {.term = d->term, .index = i, .type = d->type, .size = d->size, .data = d->data};
 		assert_int_equal(raft_restore(node->raft, &e), 0);
+		if (i > node->applied)
+			view_entry(&node->view, &e);
 	}
+	view_check(&node->view, node->raft);
 	node->saved = node->stored = 0;
 	node->read_ticket = node->read_index = 0;
 }
@@ -597,6 +616,7 @@ NET_FN void net_free(struct net *n)
 		struct net_node *node = net_at(n, id);
 		if (node->raft)
 			net_crash(n, id);
+		view_free(&node->view);
 		for (uint64_t i = node->log_first; i <= node->log_last; i++)
 			free(node->log[i].data);
 	}
