@@ -144,8 +144,10 @@ int replica_install(struct replica *r, uint64_t index, uint64_t term, const stru
 	if (r->failed || r->installing != 0)
 		return -EBUSY;
 	int rc = raft_install(r->raft, index, term, members);
-	if (rc == 0)
+	if (rc == 0) {
 		r->installing = UINT64_MAX;
+		r->ports.members_committed(r->ports.ctx, members);
+	}
 	return rc;
 }
 
@@ -247,8 +249,6 @@ static void tell_members(struct replica *r, const struct raft_ready *ready)
 	struct raft_members members;
 	if (ready->members)
 		r->ports.members(r->ports.ctx, ready->members);
-	if (ready->members && ready->install)
-		r->ports.members_committed(r->ports.ctx, ready->members);
 	for (uint32_t i = 0; i < ready->committed_count; i++) {
 		const struct raft_entry *e = &ready->committed[i];
 		if (e->type == RAFT_ENTRY_CONFIG && raft_members_decode((struct span){e->data, e->size}, &members) == 0)
