@@ -1,6 +1,7 @@
 #include "tests/sim/checks.h"
 #include "raft/wal_log.h"
 #include "store/mvcc/inside.h"
+#include "store/trim.h"
 #include "tests/sim/heap.h"
 
 #include <string.h>
@@ -64,6 +65,8 @@ void __real_mvcc_put_meta(struct mvcc *m, struct span name, struct span value);
 void __real_mvcc_put_block(struct mvcc *m, uint64_t ino, uint32_t block, struct span data);
 void __real_mvcc_stage_put(struct mvcc *m, const struct stage_id *id, uint32_t chunk, struct span data);
 
+uint64_t __real_trim_point(const struct trim_facts *facts);
+uint64_t __wrap_trim_point(const struct trim_facts *facts);
 int __wrap_wal_open(const struct wal_config *config, struct wal **out, char *why, size_t why_size);
 int __wrap_wal_append(struct wal *w, uint8_t *records, size_t size);
 int __wrap_wal_reset(struct wal *w, uint64_t index, uint64_t term);
@@ -434,6 +437,16 @@ int __wrap_raft_restore(struct raft *r, const struct raft_entry *e)
 	}
 	note_entry(m, e, UINT64_MAX);
 	return __real_raft_restore(r, e);
+}
+
+/* Little of the log is kept, so that members that were away have to be given snapshots. */
+uint64_t __wrap_trim_point(const struct trim_facts *facts)
+{
+	struct trim_facts f = *facts;
+	uint64_t keep = machine_settings.keep_entries;
+	if (f.last > keep && f.recent < f.last - keep)
+		f.recent = f.last - keep;
+	return __real_trim_point(&f);
 }
 
 /* Little memory for entries, so that followers that lag have to be served from the log on disk. */

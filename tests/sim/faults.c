@@ -128,8 +128,9 @@ static void down(struct machine *m, enum death how)
 	restart_later(m);
 }
 
-static void power_cut_all(void)
+static void cut_power_of_all(struct machine *m)
 {
+	(void)m;
 	for (uint32_t i = 0; i < machines_count; i++)
 		down(&machines[i], DEATH_POWER);
 }
@@ -158,8 +159,9 @@ static void stop(struct machine *m)
 	restart_later(m);
 }
 
-static void partition(void)
+static void partition(struct machine *m)
 {
+	(void)m;
 	uint64_t side = 1 + draw_below((1u << machines_count) - 2);
 	bool one_way = one_in(3);
 	happened(HAPPENED_partition, 0, side, one_way);
@@ -200,8 +202,9 @@ static void keep_company(uint32_t a, uint32_t b)
 }
 
 /* The leader is cut off with a clock so slow that others elect another one long before it notices. */
-static void keep_old_leader(void)
+static void keep_old_leader(struct machine *m)
 {
+	(void)m;
 	for (uint32_t i = 0; i < machines_count; i++) {
 		if (!checks_leads(&machines[i]))
 			continue;
@@ -214,8 +217,9 @@ static void keep_old_leader(void)
 	}
 }
 
-static void bad_weather(void)
+static void bad_weather(struct machine *m)
 {
+	(void)m;
 	struct network_weather w = {.loss_percent = (uint32_t)draw_below(30),
 				    .repeat_percent = (uint32_t)draw_below(20),
 				    .replay_permille = (uint32_t)draw_below(100),
@@ -257,74 +261,51 @@ static void flip_bit(struct machine *m)
 		down(m, DEATH_KILL);
 }
 
-static void strike(enum fault_kind kind)
+static void kill_machine(struct machine *m)
 {
-	switch (kind) {
-	case FAULT_KILL:
-		down(any_machine(), DEATH_KILL);
-		break;
-	case FAULT_POWER_CUT:
-		down(any_machine(), DEATH_POWER);
-		break;
-	case FAULT_POWER_CUT_ALL:
-		power_cut_all();
-		break;
-	case FAULT_CRASH_POINT:
-		crash_point(any_machine());
-		break;
-	case FAULT_TORN_SYNC:
-		any_machine()->dies_in_sync = true;
-		break;
-	case FAULT_STOP:
-		stop(any_machine());
-		break;
-	case FAULT_PARTITION:
-		partition();
-		break;
-	case FAULT_ISOLATION:
-		isolate(any_machine());
-		break;
-	case FAULT_OLD_LEADER:
-		keep_old_leader();
-		break;
-	case FAULT_NETWORK:
-		bad_weather();
-		break;
-	case FAULT_SLOW_DISK:
-		slow_disk(any_machine());
-		break;
-	case FAULT_STALL:
-		stall(any_machine());
-		break;
-	case FAULT_SYNC_FAILS:
-		disk_mood(any_machine())->fails = true;
-		break;
-	case FAULT_DISK_FULL:
-		fill_disk(any_machine());
-		break;
-	case FAULT_BIT_FLIP:
-		flip_bit(any_machine());
-		break;
-	case FAULT_PAUSE:
-		pause_machine(any_machine());
-		break;
-	case FAULT_CLOCK_JUMP:
-		machine_jump(any_machine(), draw_between(50, 5000) * MS);
-		break;
-	case FAULT_CLOCK_RATE:
-		machine_set_rate(any_machine(), one_in(2) ? draw_between(800, 1250) : draw_between(300, 3000));
-		break;
-	case FAULTS_COUNT:
-		break;
-	}
+	down(m, DEATH_KILL);
 }
+
+static void cut_power(struct machine *m)
+{
+	down(m, DEATH_POWER);
+}
+
+static void tear_sync(struct machine *m)
+{
+	m->dies_in_sync = true;
+}
+
+static void fail_sync(struct machine *m)
+{
+	disk_mood(m)->fails = true;
+}
+
+static void jump_clock(struct machine *m)
+{
+	machine_jump(m, draw_between(50, 5000) * MS);
+}
+
+static void change_rate(struct machine *m)
+{
+	machine_set_rate(m, one_in(2) ? draw_between(800, 1250) : draw_between(300, 3000));
+}
+
+static void (*const strikes[FAULTS_COUNT])(struct machine *m) = {
+	[FAULT_KILL] = kill_machine,       [FAULT_POWER_CUT] = cut_power,   [FAULT_POWER_CUT_ALL] = cut_power_of_all,
+	[FAULT_CRASH_POINT] = crash_point, [FAULT_TORN_SYNC] = tear_sync,   [FAULT_STOP] = stop,
+	[FAULT_PARTITION] = partition,     [FAULT_ISOLATION] = isolate,     [FAULT_OLD_LEADER] = keep_old_leader,
+	[FAULT_NETWORK] = bad_weather,     [FAULT_SLOW_DISK] = slow_disk,   [FAULT_STALL] = stall,
+	[FAULT_SYNC_FAILS] = fail_sync,    [FAULT_DISK_FULL] = fill_disk,   [FAULT_BIT_FLIP] = flip_bit,
+	[FAULT_PAUSE] = pause_machine,     [FAULT_CLOCK_JUMP] = jump_clock, [FAULT_CLOCK_RATE] = change_rate,
+};
 
 static void next(void *arg, uint64_t tag)
 {
 	(void)arg, (void)tag;
 	if (healed || world_now() > faults_until_ns)
 		return;
-	strike((enum fault_kind)enabled[draw_below(enabled_count)]);
+	strikes[enabled[draw_below(enabled_count)]](any_machine());
 	at(world_now() + 1 + (int64_t)draw_below((uint64_t)faults_apart_ns * 2), next, NULL, 0);
 }
 

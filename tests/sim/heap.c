@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define BASE ((uintptr_t)0x200000000000)
 #define HEAP_SPAN ((size_t)1 << 32)
 #define KEEP_BYTES ((size_t)24 << 20) /* an emptied heap gives the rest back to the system */
 #define CLASSES 128u
@@ -29,8 +30,10 @@ static struct heap heaps[HEAP_COUNT];
 
 void heaps_setup(void)
 {
-	base = mmap(NULL, HEAP_SPAN * HEAP_COUNT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (base == MAP_FAILED)
+	/* The same addresses in every process, should anything follow from them. */
+	base = mmap((void *)BASE, HEAP_SPAN * HEAP_COUNT, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	if (base != (void *)BASE)
 		abort();
 }
 

@@ -27,6 +27,7 @@ static void begin_cluster(void)
 		.timeout_ns = draw_between(1000, 6000) * MS,
 		.segment_bytes = (uint32_t)(16u << draw_below(4)) << 10,
 		.cache_bytes = 1u << draw_between(8, 18),
+		.keep_entries = one_in(3) ? 10000 : (uint64_t)draw_between(10, 200),
 	};
 	machines_begin(sizes[draw_below(sizeof(sizes) / sizeof(sizes[0]))]);
 }
