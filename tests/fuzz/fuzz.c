@@ -55,6 +55,11 @@ const char *fuzz_path(const char *name)
 	return path;
 }
 
+void fuzz_make(const char *path)
+{
+	FUZZ_CHECK(mkdir(path, 0700) == 0);
+}
+
 void fuzz_write(const char *path, const void *data, size_t size)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);

@@ -29,6 +29,8 @@ const char *fuzz_folder(void);
 const char *fuzz_path(const char *name);
 /* Removes what is below a folder, and the folder. */
 void fuzz_remove(const char *folder);
+/* Makes a folder. */
+void fuzz_make(const char *folder);
 /* Writes a file anew. */
 void fuzz_write(const char *path, const void *data, size_t size);
 

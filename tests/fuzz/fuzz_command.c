@@ -127,7 +127,16 @@ static void apply_one(struct world *w, uint64_t index, struct span bytes)
 	writer_free(&out.result.reply);
 }
 
-static void apply_all(struct reader in)
+static void check_equal(const struct world *a, const struct world *b)
+{
+	struct mvcc_hash ha, hb;
+	mvcc_hash_now(a->m, &ha);
+	mvcc_hash_now(b->m, &hb);
+	FUZZ_CHECK(ha.hash == hb.hash && ha.revision == hb.revision && mvcc_revision(a->m) == mvcc_revision(b->m));
+}
+
+/* Two stores cost twice the time, so most inputs go to one. */
+static void apply_all(struct reader in, bool twice)
 {
 	struct world a = {.dir = fuzz_path("one")}, b = {.dir = fuzz_path("two")};
 	struct writer bytes = {0};
@@ -136,7 +145,8 @@ static void apply_all(struct reader in)
 	fuzz_remove(a.dir);
 	fuzz_remove(b.dir);
 	world_open(&a);
-	world_open(&b);
+	if (twice)
+		world_open(&b);
 	while (reader_left(&in) > 0 && index < 64) {
 		bool reopens = reader_u8(&in) % 32 == 0;
 		struct span command = next_command(&in, &a, &bytes);
@@ -149,18 +159,19 @@ static void apply_all(struct reader in)
 			command_stamp_time(bytes.data, (int64_t)index * 1000);
 		}
 		apply_one(&a, index, command);
+		if (!twice)
+			continue;
 		apply_one(&b, index, command);
 		if (reopens) {
 			world_close(&b);
 			world_open(&b);
 		}
 	}
-	struct mvcc_hash ha, hb;
-	mvcc_hash_now(a.m, &ha);
-	mvcc_hash_now(b.m, &hb);
-	FUZZ_CHECK(ha.hash == hb.hash && ha.revision == hb.revision && mvcc_revision(a.m) == mvcc_revision(b.m));
+	if (twice) {
+		check_equal(&a, &b);
+		world_close(&b);
+	}
 	world_close(&a);
-	world_close(&b);
 	writer_free(&bytes);
 }
 
@@ -171,6 +182,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (data[0] % 2 == 0)
 		round_trip((struct span){data + 1, size - 1});
 	else
-		apply_all(reader_over(data + 1, size - 1));
+		apply_all(reader_over(data + 1, size - 1), data[0] % 8 == 1);
 	return 0;
 }

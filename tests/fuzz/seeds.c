@@ -1,13 +1,18 @@
 /* seeds DIR: writes what the fuzz targets begin with: a few good inputs for each, DIR/TARGET/N. */
 #include "tests/fuzz/fuzz.h"
 
+#include "base/crc32c.h"
 #include "raft/peer.h"
 #include "raft/peer_frame.h"
 #include "raft/raft.h"
 #include "raft/wal_record.h"
 #include "store/apply.h"
 #include "store/client/protocol.h"
+#include "store/join.h"
+#include "store/member_request.h"
+#include "store/session.h"
 #include "store/snapshot_file.h"
+#include "store/transfer.h"
 #include "store/txn.h"
 
 #include <errno.h>
@@ -140,6 +145,7 @@ static void command(void)
 		writer_u8(&all, 1);
 		seed_writer("command", 0, &w);
 	}
+	seed("command", 3, all.data, all.size);
 	seed_writer("command", 1, &all);
 	/* Drawn ones: the bytes choose. */
 	for (uint8_t b = 1; b < 60; b += 2) {
@@ -147,6 +153,7 @@ static void command(void)
 		for (uint8_t i = 0; i < 28; i++)
 			writer_u8(&all, (uint8_t)(b * 7 + i * i * b));
 	}
+	seed("command", 3, all.data, all.size);
 	seed_writer("command", 1, &all);
 	writer_free(&w);
 	writer_free(&all);
@@ -209,14 +216,68 @@ static void client(void)
 	writer_free(&t);
 }
 
+static void payload(void)
+{
+	struct writer w = {0}, all = {0}, members = {0};
+	struct join_ask ask = {.incarnation = 5, .origin = 7, .cluster_id = 7, .wants_place = true, .who = {"n1", "10.0.0.1:7701"}};
+	struct members m;
+
+	join_ask_encode(&ask, &w);
+	seed_writer("payload", 0, &w);
+	members_first(&(struct store_member){"n1", "10.0.0.1:7701"}, 1, &m);
+	struct raft_members raft = members_raft(&m, &members);
+	raft_members_encode(&w, &raft);
+	join_answer_encode(
+		&(struct join_answer){.asked = 5, .incarnation = 6, .verdict = JOIN_NOTED, .name = "n2", .members = {w.data, w.size}},
+		&all);
+	seed_writer("payload", 0, &all);
+	seed_writer("payload", 1, &w);
+	member_request_encode(&(struct member_request){.type = MEMBER_ADD, .id = 9, .who = {"n4", "10.0.0.4:7701"}}, &w);
+	seed_writer("payload", 2, &w);
+	member_request_encode(&(struct member_request){.type = MEMBER_REMOVE, .target = "n1"}, &w);
+	seed_writer("payload", 2, &w);
+	session_encode(&(struct session){.origin = 1, .epoch = 2, .floor = 3, .end = 4}, &w);
+	seed_writer("payload", 3, &w);
+	/* Proposals: of a command, twice. */
+	command_encode(&w, &(struct command){.type = COMMAND_MKDIR,
+					     .id = {.origin = 2, .epoch = 1, .sequence = 1, .floor = 1},
+					     .key = {"a", 1},
+					     .truncate_to = COMMAND_NO_TRUNCATE});
+	for (int i = 0; i < 2; i++) {
+		writer_u8(&all, 1);
+		writer_u8(&all, PEER_PROPOSE);
+		writer_bytes(&all, w.data, w.size);
+		writer_u8(&all, 200);
+	}
+	seed_writer("payload", 6, &all);
+	static const char *const names[] = {"a@120", "@120", "a@-2", "a@", "a@2026-11-22T10:00:00Z", "@status", "bob@example.com"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		seed("payload", 7, names[i], strlen(names[i]));
+	writer_free(&w);
+	writer_free(&all);
+	writer_free(&members);
+}
+
+static void add_frame(struct writer *all, const struct transfer_frame *f)
+{
+	struct writer w = {0};
+	transfer_encode(&w, f);
+	writer_u8(all, 0);
+	writer_bytes(all, w.data, w.size);
+	writer_u8(all, 1);
+	writer_free(&w);
+}
+
 /* A store with a few files, dumped. */
 static void snapshot_of(struct mvcc *m, uint8_t weak)
 {
 	struct mvcc_dump *d;
 	struct snapshot_file *f;
 	struct dump_position at = {0};
-	struct writer chunk = {0}, stream = {0};
+	struct writer chunk = {0}, stream = {0}, frames = {0};
 	char why[256], path[512];
+	uint64_t number = 0;
+	uint32_t sum = 0;
 	int more = 1;
 
 	FUZZ_CHECK(mvcc_flush(m) == 0 && mvcc_dump_open(m, &d) == 0);
@@ -225,6 +286,7 @@ static void snapshot_of(struct mvcc *m, uint8_t weak)
 	snprintf(path, sizeof(path), "%s/file", top);
 	FUZZ_CHECK(snapshot_file_create(path, manifest, &f, why, sizeof(why)) == 0);
 	writer_bytes(&stream, manifest.data, manifest.size);
+	add_frame(&frames, &(struct transfer_frame){.kind = TRANSFER_OFFER, .id = 3, .manifest = manifest});
 	while (more) {
 		writer_clear(&chunk);
 		more = mvcc_dump_read(d, &at, &chunk);
@@ -232,10 +294,19 @@ static void snapshot_of(struct mvcc *m, uint8_t weak)
 		if (chunk.size == 0)
 			break;
 		writer_bytes(&stream, chunk.data, chunk.size);
+		sum = weak ? 0 : crc32c(sum, chunk.data, chunk.size);
+		add_frame(&frames, &(struct transfer_frame){.kind = TRANSFER_CHUNK,
+							    .id = 3,
+							    .number = number++,
+							    .last = more == 0,
+							    .sum = sum,
+							    .chunk = {chunk.data, chunk.size}});
 		FUZZ_CHECK(snapshot_file_add(f, (struct span){chunk.data, chunk.size}, why, sizeof(why)) == 0);
 	}
 	FUZZ_CHECK(snapshot_file_finish(f, why, sizeof(why)) == 0);
 	seed("snapshot", (uint8_t)(4 + weak), stream.data, stream.size);
+	seed_writer("payload", (uint8_t)(4 + weak), &frames);
+	writer_free(&frames);
 	FILE *in = fopen(path, "re");
 	static uint8_t bytes[1 << 16];
 	size_t size = in ? fread(bytes, 1, sizeof(bytes), in) : 0;
@@ -296,6 +367,7 @@ int main(int argc, char **argv)
 	command();
 	entry();
 	client();
+	payload();
 	snapshot(0);
 	snapshot(1);
 	return 0;
