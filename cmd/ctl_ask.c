@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 void ctl_say(const char *format, ...)
 {
@@ -41,4 +43,18 @@ int ctl_ask(struct ctl *ctl, struct client_call *call, const struct request *r)
 	int rc = client_call(ctl->client, call, r);
 
 	return rc == 0 && call->response.error == 0 ? CTL_DONE : ctl_say_refused(ctl, call);
+}
+
+int ctl_connect(const struct ctl *ctl, struct client **out, char *why, size_t why_size)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	/* Each run begins its turns elsewhere, or all the runs of a script would go to the first endpoint. */
+	const struct client_config config = {.endpoints = ctl->options->endpoints,
+					     .policy = ctl->options->policy,
+					     .timeout_ns = ctl->options->timeout_ns,
+					     .seed = (uint64_t)now.tv_nsec / 64 * 2654435761u + (uint64_t)getpid(),
+					     .secret = ctl->secret};
+	return client_open(&config, out, why, why_size);
 }

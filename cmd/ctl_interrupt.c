@@ -2,6 +2,7 @@
 #include "cmd/ctl.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -48,8 +49,8 @@ int ctl_ask_interruptible(struct ctl *ctl, struct client_call *call, const struc
 	return -EINTR;
 }
 
-void ctl_pause(int ms)
+void ctl_pause(int64_t ms)
 {
 	if (!interrupted)
-		poll(NULL, 0, ms);
+		poll(NULL, 0, ms < INT_MAX ? (int)ms : INT_MAX);
 }

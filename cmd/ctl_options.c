@@ -22,7 +22,11 @@ enum option_code {
 	OPTION_LIMIT,
 	OPTION_KEYS_ONLY,
 	OPTION_COUNT_ONLY,
-	OPTION_LEARNER
+	OPTION_LEARNER,
+	OPTION_LEASE,
+	OPTION_ONCE,
+	OPTION_KEYS,
+	OPTION_TTL
 };
 
 static const struct option long_options[] = {{"endpoints", required_argument, NULL, OPTION_ENDPOINTS},
@@ -37,6 +41,10 @@ static const struct option long_options[] = {{"endpoints", required_argument, NU
 					     {"keys-only", no_argument, NULL, OPTION_KEYS_ONLY},
 					     {"count-only", no_argument, NULL, OPTION_COUNT_ONLY},
 					     {"learner", no_argument, NULL, OPTION_LEARNER},
+					     {"lease", required_argument, NULL, OPTION_LEASE},
+					     {"once", no_argument, NULL, OPTION_ONCE},
+					     {"keys", no_argument, NULL, OPTION_KEYS},
+					     {"ttl", required_argument, NULL, OPTION_TTL},
 					     {"help", no_argument, NULL, 'h'},
 					     {"version", no_argument, NULL, 'V'},
 					     {NULL, 0, NULL, 0}};
@@ -104,6 +112,18 @@ static bool option_set(struct ctl_options *o, int code, const char *text)
 	case OPTION_LEARNER:
 		o->given |= GIVEN_LEARNER;
 		return true;
+	case OPTION_LEASE:
+		o->given |= GIVEN_LEASE;
+		return ctl_lease_parse(text, &o->lease);
+	case OPTION_ONCE:
+		o->given |= GIVEN_ONCE;
+		return true;
+	case OPTION_KEYS:
+		o->given |= GIVEN_KEYS;
+		return true;
+	case OPTION_TTL:
+		o->given |= GIVEN_TTL;
+		return ctl_number_parse(text, &o->ttl_s) && o->ttl_s > 0;
 	case 'h':
 		o->help = true;
 		return true;
@@ -125,27 +145,48 @@ static void malformed(struct ctl_options *o, const char *name, const char *text)
 		snprintf(o->wrong, sizeof(o->wrong), "--%s: malformed value \"%s\"", name, text);
 }
 
+/* Is the next argument the command of a lock, with all that follows it? */
+static bool command_begins(char **args, int count)
+{
+	return count >= 2 && strcmp(args[0], "lock") == 0;
+}
+
+/* Moves the arguments that are no options to the front. getopt_long would do so by itself, but for the end of it. */
+static void parse(int argc, char **argv, struct ctl_options *o)
+{
+	int index = 0;
+
+	opterr = 0;
+	o->args = argv + 1;
+	while (optind < argc) {
+		int before = optind;
+		int code = getopt_long(argc, argv, "+:hV", long_options, &index);
+		bool ended = code == -1 && optind > before && strcmp(argv[optind - 1], "--") == 0;
+		if (code == ':')
+			wrong(o, "needs a value", argv[optind - 1]);
+		else if (code == '?')
+			wrong(o, "unknown option", argv[optind - 1]);
+		else if (code != -1 && !option_set(o, code, optarg))
+			malformed(o, long_options[index].name, optarg);
+		if (code != -1)
+			continue;
+		bool rest = ended || command_begins(o->args, o->args_count);
+		int take = rest ? argc - optind : optind < argc;
+		while (take-- > 0)
+			o->args[o->args_count++] = argv[optind++];
+	}
+	o->args[o->args_count] = NULL;
+}
+
 void ctl_options_parse(int argc, char **argv, struct ctl_options *out)
 {
 	const char *endpoints = getenv("TALLYCTL_ENDPOINTS"), *secret = getenv("TALLYCTL_SECRET");
 	struct ctl_options o = {.endpoints = endpoints && *endpoints ? endpoints : NULL,
 				.secret = secret && *secret ? secret : NULL,
 				.timeout_ns = TIMEOUT_DEFAULT_NS};
-	int index = 0;
-	int code;
 
-	opterr = 0;
-	while ((code = getopt_long(argc, argv, ":hV", long_options, &index)) != -1) {
-		if (code == ':')
-			wrong(&o, "needs a value", argv[optind - 1]);
-		else if (code == '?')
-			wrong(&o, "unknown option", argv[optind - 1]);
-		else if (!option_set(&o, code, optarg))
-			malformed(&o, long_options[index].name, optarg);
-	}
+	parse(argc, argv, &o);
 	if (o.wrong[0] == '\0' && o.endpoints && !*o.endpoints)
 		wrong(&o, "is empty", "--endpoints");
-	o.args = argv + optind;
-	o.args_count = argc - optind;
 	*out = o;
 }

@@ -67,7 +67,10 @@ int ctl_put(struct ctl *ctl)
 {
 	struct writer from_stdin = {0};
 	const char *value = ctl->args_count > 1 ? ctl->args[1] : "-";
-	struct request r = {.type = REQUEST_PUT, .key = {ctl->args[0], strlen(ctl->args[0])}, .value = {value, strlen(value)}};
+	struct request r = {.type = REQUEST_PUT,
+			    .key = {ctl->args[0], strlen(ctl->args[0])},
+			    .value = {value, strlen(value)},
+			    .rev = ctl->options->lease};
 
 	if (ctl_key_reserved(r.key)) {
 		ctl_say("%s: a name reserved for revision and control paths", ctl->args[0]);

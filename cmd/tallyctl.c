@@ -3,6 +3,7 @@
 #include "store/store.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -20,20 +21,24 @@ struct command_entry {
 static const struct command_entry commands[] = {
 	{"get", "KEY [--prefix] [--rev N] [--consistency serial|linearizable] [--limit N] [--keys-only] [--count-only]", 1, 1,
 	 GIVEN_PREFIX | GIVEN_REV | GIVEN_CONSISTENCY | GIVEN_LIMIT | GIVEN_KEYS_ONLY | GIVEN_COUNT_ONLY, ctl_get},
-	{"put", "KEY [VALUE | -]", 1, 2, 0, ctl_put},
+	{"put", "KEY [VALUE | -] [--lease ID]", 1, 2, GIVEN_LEASE, ctl_put},
 	{"del", "KEY [--prefix]", 1, 1, GIVEN_PREFIX, ctl_del},
 	{"history", "KEY", 1, 1, 0, ctl_history},
 	{"txn", "(on stdin: compare, then, else: one operation a line, a blank line between the three parts)", 0, 0, 0, ctl_txn},
 	{"watch", "KEY [--prefix] [--rev N]", 1, 1, GIVEN_PREFIX | GIVEN_REV, ctl_watch},
 	{"member", "list | add NAME HOST:PORT [--learner] | promote ID | remove ID", 1, 3, GIVEN_LEARNER, ctl_member},
 	{"move-leader", "ID", 1, 1, 0, ctl_move_leader},
+	{"lease", "grant TTL | revoke ID | keepalive ID [--once] | timetolive ID [--keys] | list", 1, 2, GIVEN_ONCE | GIVEN_KEYS,
+	 ctl_lease},
+	{"lock", "NAME [--ttl SECONDS] [COMMAND...]", 1, INT_MAX, GIVEN_TTL, ctl_lock},
+	{"elect", "NAME VALUE [--ttl SECONDS]", 2, 2, GIVEN_TTL, ctl_elect},
 	{"compact", "REV", 1, 1, 0, ctl_compact},
 	{"endpoint", "status | health | hash", 1, 1, 0, ctl_endpoint},
 	{"snapshot", "save FILE [--consistency serial|linearizable] | restore FILE DATA | status FILE", 2, 3, GIVEN_CONSISTENCY,
 	 ctl_snapshot},
 };
 
-static const char *const later[] = {"lease", "lock", "elect", "check"};
+static const char *const later[] = {"check"};
 
 static void usage(FILE *to)
 {
@@ -75,29 +80,20 @@ static const struct command_entry *find_command(const struct ctl_options *o)
 static int run(const struct ctl_options *o, const struct command_entry *e)
 {
 	char why[CLIENT_WHY_MAX];
-	struct timespec now;
-	struct secret *secret = NULL;
 	struct ctl ctl = {.options = o, .args = o->args + 1, .args_count = o->args_count - 1};
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	/* Each run begins its turns elsewhere, or all the runs of a script would go to the first endpoint. */
-	struct client_config config = {.endpoints = o->endpoints,
-				       .policy = o->policy,
-				       .timeout_ns = o->timeout_ns,
-				       .seed = (uint64_t)now.tv_nsec / 64 * 2654435761u + (uint64_t)getpid()};
-	if (o->secret && secret_load(o->secret, &secret, why, sizeof(why))) {
+	if (o->secret && secret_load(o->secret, &ctl.secret, why, sizeof(why))) {
 		ctl_say("%s", why);
 		return CTL_USAGE;
 	}
-	config.secret = secret;
-	if (client_open(&config, &ctl.client, why, sizeof(why))) {
+	if (ctl_connect(&ctl, &ctl.client, why, sizeof(why))) {
 		ctl_say("%s", why);
-		secret_free(secret);
+		secret_free(ctl.secret);
 		return CTL_USAGE;
 	}
 	int status = e->run(&ctl);
 	client_close(ctl.client);
-	secret_free(secret);
+	secret_free(ctl.secret);
 	if (fflush(stdout) == EOF || ferror(stdout)) {
 		ctl_say("standard output: %s", strerror(errno));
 		return CTL_REFUSED;

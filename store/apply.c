@@ -11,20 +11,32 @@ struct apply {
 	struct mvcc *m;
 	struct sessions sessions;
 	struct reservations reservations;
+	struct leases *own_leases; /* unless others look at them too */
 	struct plan plan;
 	struct writer session_bytes;
 	struct raft_members members; /* as applied, without its context; empty in a store from before it was kept */
 };
 
 static int (*const commands[])(struct plan *p, const struct command *c) = {
-	[COMMAND_WRITE] = apply_write,       [COMMAND_MKDIR] = apply_mkdir,
-	[COMMAND_RMDIR] = apply_rmdir,       [COMMAND_UNLINK] = apply_unlink,
-	[COMMAND_RENAME] = apply_rename,     [COMMAND_SYMLINK] = apply_symlink,
-	[COMMAND_MKNOD] = apply_mknod,       [COMMAND_SETATTR] = apply_setattr,
-	[COMMAND_SETXATTR] = apply_setxattr, [COMMAND_REMOVEXATTR] = apply_removexattr,
-	[COMMAND_PUT] = apply_put,           [COMMAND_DELETE] = apply_delete,
-	[COMMAND_LOAD] = apply_load,         [COMMAND_RESERVE] = apply_reserve,
-	[COMMAND_COMPACT] = apply_compact,   [COMMAND_TXN] = apply_txn,
+	[COMMAND_WRITE] = apply_write,
+	[COMMAND_MKDIR] = apply_mkdir,
+	[COMMAND_RMDIR] = apply_rmdir,
+	[COMMAND_UNLINK] = apply_unlink,
+	[COMMAND_RENAME] = apply_rename,
+	[COMMAND_SYMLINK] = apply_symlink,
+	[COMMAND_MKNOD] = apply_mknod,
+	[COMMAND_SETATTR] = apply_setattr,
+	[COMMAND_SETXATTR] = apply_setxattr,
+	[COMMAND_REMOVEXATTR] = apply_removexattr,
+	[COMMAND_PUT] = apply_put,
+	[COMMAND_DELETE] = apply_delete,
+	[COMMAND_LOAD] = apply_load,
+	[COMMAND_RESERVE] = apply_reserve,
+	[COMMAND_COMPACT] = apply_compact,
+	[COMMAND_TXN] = apply_txn,
+	[COMMAND_LEASE_GRANT] = apply_lease_grant,
+	[COMMAND_LEASE_REVOKE] = apply_lease_revoke,
+	[COMMAND_LEASE_KEEPALIVE] = apply_lease_keepalive,
 };
 
 static int load_members(struct apply *a)
@@ -46,6 +58,8 @@ static int load(struct apply *a)
 		err = reservations_load(&a->reservations, a->m);
 	if (err == 0)
 		err = load_members(a);
+	if (err == 0)
+		err = leases_load(a->plan.leases, a->m);
 	return err;
 }
 
@@ -70,6 +84,7 @@ int apply_open(struct mvcc *m, struct apply **out)
 	a->m = a->plan.m = m;
 	a->plan.reservations = &a->reservations;
 	a->plan.sessions = &a->sessions;
+	a->plan.leases = a->own_leases = leases_new();
 	int err = load(a);
 	if (err < 0) {
 		apply_close(a);
@@ -86,8 +101,20 @@ void apply_close(struct apply *a)
 	plan_free(&a->plan);
 	reservations_done(&a->reservations);
 	sessions_done(&a->sessions);
+	leases_free(a->own_leases);
 	writer_free(&a->session_bytes);
 	free(a);
+}
+
+int apply_share_leases(struct apply *a, struct leases *l)
+{
+	int err = leases_load(l, a->m);
+	if (err < 0)
+		return err;
+	leases_free(a->own_leases);
+	a->own_leases = NULL;
+	a->plan.leases = l;
+	return 0;
 }
 
 /* One decoded command on its way through. */
@@ -171,6 +198,7 @@ static void fill(const struct step *s, struct apply_outcome *out)
 	if (!s->fresh || s->error < 0)
 		return;
 	out->result.count = p->done;
+	out->result.lease = s->c->lease;
 	out->result.reply = p->reply;
 	p->reply = (struct writer){0};
 	if (p->target) {

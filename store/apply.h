@@ -6,6 +6,7 @@
 #define TALLY_STORE_APPLY_H
 
 #include "store/command.h"
+#include "store/lease.h"
 
 struct apply;
 
@@ -19,13 +20,16 @@ struct apply_outcome {
 	struct command_result result; /* its reply is the caller's to free */
 };
 
-/* Loads the sessions and the reservations from the store. */
+/* Loads the sessions, the reservations and the leases from the store. */
 int apply_open(struct mvcc *m, struct apply **out);
 void apply_close(struct apply *a);
 /* Another store has taken the place of the one that it works on (mvcc_replace): what it keeps of it is read anew. */
 int apply_reload(struct apply *a);
 /* Was this operation applied, or given up by its origin? */
 bool apply_has_seen(struct apply *a, uint64_t origin, uint64_t epoch, uint64_t sequence);
+/* From now on the leases are kept in `l`, which is the caller's, outlives `a` and is for other threads to look at: what it holds is forgotten, and read from the store.
+ * Errors as of apply_open. */
+int apply_share_leases(struct apply *a, struct leases *l);
 /* Applies log entry (index, term) that holds a configuration, encoded: it is kept as the meta APPLY_MEMBERS, and what is remembered of operations of
  * nodes that are no members any more goes. From then on their commands change nothing. False: the disk failed, as `stopped` above. */
 bool apply_members(struct apply *a, uint64_t index, uint64_t term, struct span members);

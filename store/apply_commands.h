@@ -21,13 +21,17 @@ int apply_delete(struct plan *p, const struct command *c);
 int apply_load(struct plan *p, const struct command *c);
 int apply_reserve(struct plan *p, const struct command *c);
 int apply_txn(struct plan *p, const struct command *c);
+int apply_lease_grant(struct plan *p, const struct command *c);
+int apply_lease_revoke(struct plan *p, const struct command *c);
+int apply_lease_keepalive(struct plan *p, const struct command *c);
 int apply_compact(struct plan *p, const struct command *c);
 
 /* Is c->key free for a new thing: nothing there (-EEXIST), in a directory (-ENOENT, -ENOTDIR), and not reserved by another (-EEXIST)? Gives its
  * place and that of its directory. */
 int name_free(struct plan *p, const struct command *c, struct change **parent, struct change **at);
-/* The key gets this content, borrowed until plan_commit; a key that was not there is made, with the directories above it. */
-int put_whole(struct plan *p, const struct command *c, struct span key, struct span value);
+/* The key gets this content, borrowed until plan_commit; a key that was not there is made, with the directories above it. It is attached to the
+ * lease (-ENOENT if there is none), or with 0 to none. */
+int put_whole(struct plan *p, const struct command *c, struct span key, struct span value, uint64_t lease);
 /* Sets what c->set_mask says, SET_SIZE aside. */
 void attr_set(struct plan *p, const struct command *c, struct record *r);
 /* -EISDIR for a directory, -EINVAL for what else has no content. */

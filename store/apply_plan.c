@@ -106,6 +106,7 @@ void plan_reset(struct plan *p)
 	p->ranges = NULL;
 	p->swap = false;
 	p->reserve = NULL;
+	p->lease = NULL;
 	p->first_put = p->last_put = NULL;
 	p->target = NULL;
 	p->done = 0;
@@ -375,6 +376,15 @@ static void commit_delete(struct plan *p, struct change *at)
 	mvcc_tombstone(p->m, at->key);
 }
 
+/* What is attached to a lease that is revoked goes with it. */
+static void commit_leases(struct plan *p)
+{
+	bool revokes = p->lease && p->lease->type == COMMAND_LEASE_REVOKE;
+	for (size_t i = 0; i < p->count && !revokes; i++)
+		plan_commit_lease(p, change_of(p, i));
+	plan_commit_leases(p);
+}
+
 void plan_commit(struct plan *p)
 {
 	struct reader doomed = reader_over(p->doomed.data, p->doomed.size);
@@ -386,6 +396,7 @@ void plan_commit(struct plan *p)
 	commit_moves(p);
 	commit_all(p, CHANGE_TOUCH, commit_touch);
 	plan_commit_reserved(p);
+	commit_leases(p);
 	if (p->floor > 0)
 		mvcc_compact(p->m, p->floor);
 }

@@ -9,6 +9,7 @@
 #ifndef TALLY_STORE_APPLY_PLAN_H
 #define TALLY_STORE_APPLY_PLAN_H
 
+#include "store/lease.h"
 #include "store/reservation.h"
 
 #include <stdbool.h>
@@ -44,10 +45,12 @@ struct change {
 	uint8_t action;         /* enum change_action */
 	bool live;              /* as the plan leaves it */
 	bool created;           /* by this command, which starts its version at 1 */
+	bool replaced;          /* its content is: it leaves the lease that it was attached to, unless `lease` is that one */
 	int32_t links;          /* what record.nlink changes by */
 	uint64_t stored_blocks; /* of the file as the store has it; 0 if inline */
 	struct record record;   /* as the store has it, then as it is to be put */
 	struct content content;
+	uint64_t lease;          /* to be attached to this one; 0: none */
 	struct span whole;       /* its new content, if all of it is put at once; borrowed from the command */
 	struct change *next_put; /* in the order in which they are put: what is made after what it is in */
 };
@@ -56,6 +59,7 @@ struct plan {
 	struct mvcc *m;
 	struct reservations *reservations; /* as before the command */
 	struct sessions *sessions;
+	struct leases *leases;
 	int64_t time_ns;
 	bool broken;
 	struct change **chunks; /* of CHANGES_PER_CHUNK each, kept from command to command */
@@ -70,6 +74,7 @@ struct plan {
 	struct writer moves;           /* pairs (from, to) of keys, likewise: what lies below a renamed directory */
 	bool swap;                     /* the moves go both ways: what is at `to` moves to `from` */
 	uint64_t floor;                /* the store's history below it goes; 0: stays */
+	const struct command *lease;   /* which is to be granted, renewed or revoked; or NULL */
 	const struct command *reserve; /* whose key is to be reserved; or NULL */
 	struct writer unreserved;      /* slots of reservations that end, each a u32 */
 	struct writer reserved_moves;  /* slots of reservations that go on under another key: u32, bytes */
@@ -116,6 +121,12 @@ bool plan_unreserve_own(struct plan *p, const struct command *c);
 void plan_move_reserved(struct plan *p, struct span from, struct span to);
 /* Part of plan_commit. */
 void plan_commit_reserved(struct plan *p);
+
+/* -ENOENT if there is no such lease; 0 is fine. */
+int plan_check_lease(struct plan *p, uint64_t id);
+/* Parts of plan_commit: what a change does to the leases that its key has and gets; and the rest, at the very end. */
+void plan_commit_lease(struct plan *p, const struct change *at);
+void plan_commit_leases(struct plan *p);
 
 /* Every key that begins with `prefix` is to be deleted; how many there are is added to *count. `prefix` is borrowed. */
 int plan_delete_prefix(struct plan *p, struct span prefix, uint64_t *count);

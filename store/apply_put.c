@@ -4,13 +4,13 @@
 
 #include <errno.h>
 
-int put_whole(struct plan *p, const struct command *c, struct span key, struct span value)
+int put_whole(struct plan *p, const struct command *c, struct span key, struct span value, uint64_t lease)
 {
 	struct change *at;
 	struct change *parent;
 	bool changed;
-	int err = plan_at(p, key, &at);
-	if (err < 0)
+	int err = plan_check_lease(p, lease);
+	if (err < 0 || (err = plan_at(p, key, &at)) < 0)
 		return err;
 	bool first = at->action == CHANGE_NONE;
 	if (!at->live) {
@@ -24,6 +24,8 @@ int put_whole(struct plan *p, const struct command *c, struct span key, struct s
 		return err;
 	plan_update(p, at);
 	at->whole = value;
+	at->replaced = true;
+	at->lease = lease;
 	content_changed(p, c, &at->record);
 	p->target = at;
 	p->done += first;
@@ -33,9 +35,9 @@ int put_whole(struct plan *p, const struct command *c, struct span key, struct s
 int apply_put(struct plan *p, const struct command *c)
 {
 	if (!(c->write_flags & WRITE_STAGED))
-		return put_whole(p, c, c->key, c->value);
+		return put_whole(p, c, c->key, c->value, c->lease);
 	int err = staged_join(p, c);
-	return err < 0 ? err : put_whole(p, c, c->key, (struct span){p->staged.data, p->staged.size});
+	return err < 0 ? err : put_whole(p, c, c->key, (struct span){p->staged.data, p->staged.size}, c->lease);
 }
 
 int apply_load(struct plan *p, const struct command *c)
@@ -44,7 +46,7 @@ int apply_load(struct plan *p, const struct command *c)
 	while (reader_left(&pairs) > 0) {
 		struct span key = reader_bytes(&pairs, MVCC_KEY_MAX);
 		struct span value = reader_bytes(&pairs, UINT32_MAX);
-		int err = put_whole(p, c, key, value);
+		int err = put_whole(p, c, key, value, 0);
 		if (err < 0)
 			return err;
 	}

@@ -103,7 +103,7 @@ static int compare(struct plan *p, const struct txn_compare *c, bool *out)
 
 static int op_put(struct plan *p, const struct command *c, const struct txn_op *op)
 {
-	int err = put_whole(p, c, op->key, op->value);
+	int err = put_whole(p, c, op->key, op->value, op->lease);
 	if (err == 0)
 		txn_result_encode(&p->reply, &(struct txn_result){.type = TXN_PUT}, 0);
 	return err;

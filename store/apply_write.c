@@ -99,6 +99,7 @@ int apply_write(struct plan *p, const struct command *c)
 	if (!wrote && set == 0)
 		return 0;
 	plan_update(p, at);
+	at->replaced = wrote;
 	if (wrote)
 		content_changed(p, c, &at->record);
 	attr_set(p, c, &at->record);

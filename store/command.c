@@ -24,10 +24,14 @@
  *   prefix  u8, 0 or 1
  *   write   u32 write_flags, u64 truncate_to, u64 extend_to; staged: u64 stage, u32 stage_chunk; else ranges
  *   stage   u64 stage, u32 stage_chunk
- *   staged  u32 write_flags (0 or WRITE_STAGED); staged: u64 stage, u32 stage_chunk
+ *   staged  u32 write_flags (of WRITE_STAGED and WRITE_LEASED); staged: u64 stage, u32 stage_chunk; leased: u64 lease
  *   value   bytes
  *   reserve u64 reservation
  *   rev     u64 revision, not 0
+ *
+ *   lease   u64 lease, not 0
+ *   ttl     u32 ttl_s
+ *   renew   u64 renewals
  *
  *   ranges  u32 count, then count times: u64 offset, bytes
  *   bytes   u32 length, then that many; the value of a LOAD is bytes key, bytes value, ... to its end
@@ -67,7 +71,10 @@ enum field {
 	FIELD_STAGED = 2048,
 	FIELD_VALUE = 4096,
 	FIELD_RESERVE = 8192,
-	FIELD_REVISION = 16384
+	FIELD_REVISION = 16384,
+	FIELD_LEASE = 32768,
+	FIELD_TTL = 65536,
+	FIELD_RENEWALS = 131072
 };
 
 /* 0: no command has that number yet. */
@@ -89,6 +96,9 @@ static const uint32_t fields_of[] = {
 	[COMMAND_RESERVE] = FIELD_KEY | FIELD_RESERVE,
 	[COMMAND_COMPACT] = FIELD_REVISION,
 	[COMMAND_TXN] = FIELD_VALUE,
+	[COMMAND_LEASE_GRANT] = FIELD_LEASE | FIELD_TTL,
+	[COMMAND_LEASE_REVOKE] = FIELD_LEASE | FIELD_RENEWALS,
+	[COMMAND_LEASE_KEEPALIVE] = FIELD_LEASE,
 };
 #define TYPES_END (sizeof(fields_of) / sizeof(fields_of[0]))
 
@@ -147,6 +157,25 @@ static void encode_write(struct writer *w, const struct command *c)
 		command_ranges_encode(w, c->ranges, c->ranges_count);
 }
 
+static void encode_staged(struct writer *w, const struct command *c)
+{
+	writer_u32(w, c->write_flags);
+	if (c->write_flags & WRITE_STAGED)
+		encode_stage(w, c);
+	if (c->write_flags & WRITE_LEASED)
+		writer_u64(w, c->lease);
+}
+
+static void encode_lease(struct writer *w, const struct command *c, unsigned fields)
+{
+	if (fields & FIELD_LEASE)
+		writer_u64(w, c->lease);
+	if (fields & FIELD_TTL)
+		writer_u32(w, c->ttl_s);
+	if (fields & FIELD_RENEWALS)
+		writer_u64(w, c->renewals);
+}
+
 static void encode_names(struct writer *w, const struct command *c, unsigned fields)
 {
 	if (fields & FIELD_INO)
@@ -176,17 +205,15 @@ static void encode_fields(struct writer *w, const struct command *c, unsigned fi
 		encode_write(w, c);
 	if (fields & FIELD_STAGE)
 		encode_stage(w, c);
-	if (fields & FIELD_STAGED) {
-		writer_u32(w, c->write_flags);
-		if (c->write_flags & WRITE_STAGED)
-			encode_stage(w, c);
-	}
+	if (fields & FIELD_STAGED)
+		encode_staged(w, c);
 	if (fields & FIELD_VALUE)
 		writer_bytes(w, c->value.data, c->value.size);
 	if (fields & FIELD_RESERVE)
 		writer_u64(w, c->reservation);
 	if (fields & FIELD_REVISION)
 		writer_u64(w, c->revision);
+	encode_lease(w, c, fields);
 }
 
 void command_encode(struct writer *w, const struct command *c)
@@ -269,10 +296,12 @@ static void decode_write(struct reader *r, struct command *c)
 static void decode_staged(struct reader *r, struct command *c)
 {
 	c->write_flags = reader_u32(r);
-	if (c->write_flags & ~(uint32_t)WRITE_STAGED)
+	if (c->write_flags & ~(uint32_t)(WRITE_STAGED | WRITE_LEASED))
 		reader_fail(r);
 	if (c->write_flags & WRITE_STAGED)
 		decode_stage(r, c);
+	if ((c->write_flags & WRITE_LEASED) && (c->lease = reader_u64(r)) == 0)
+		reader_fail(r);
 }
 
 static void decode_prefix(struct reader *r, struct command *c)
@@ -281,6 +310,16 @@ static void decode_prefix(struct reader *r, struct command *c)
 	if (prefix > 1)
 		reader_fail(r);
 	c->prefix = prefix == 1;
+}
+
+static void decode_lease(struct reader *r, struct command *c, unsigned fields)
+{
+	if ((fields & FIELD_LEASE) && (c->lease = reader_u64(r)) == 0)
+		reader_fail(r);
+	if (fields & FIELD_TTL)
+		c->ttl_s = reader_u32(r);
+	if (fields & FIELD_RENEWALS)
+		c->renewals = reader_u64(r);
 }
 
 static void decode_names(struct reader *r, struct command *c, unsigned fields)
@@ -320,6 +359,7 @@ static void decode_fields(struct reader *r, struct command *c, unsigned fields)
 		c->reservation = reader_u64(r);
 	if (fields & FIELD_REVISION)
 		c->revision = reader_u64(r);
+	decode_lease(r, c, fields);
 }
 
 static bool without_nul(struct span s)
@@ -354,6 +394,9 @@ static bool names_valid(const struct command *c)
 	case COMMAND_SYMLINK:
 		return command_key_valid(c->key) && c->key2.size > 0 && c->key2.size < MVCC_INLINE_MAX && without_nul(c->key2);
 	case COMMAND_STAGE:
+	case COMMAND_LEASE_GRANT:
+	case COMMAND_LEASE_REVOKE:
+	case COMMAND_LEASE_KEEPALIVE:
 	case COMMAND_TXN: /* apply looks into it, and says what is wrong */
 		return true;
 	case COMMAND_PUT:

@@ -24,8 +24,12 @@ enum command_type {
 	COMMAND_LOAD = 14,        /* value: pairs of (key, value), each a length-prefixed string: many puts in one revision */
 	COMMAND_RESERVE =
 		15, /* key: it is absent, and the issuer alone may make it exclusively; or, with reservation, gives that one back */
-	COMMAND_COMPACT = 16, /* revision: history below it goes; -ENODATA if that is so already, -ENOENT if it is still to come */
-	COMMAND_TXN = 17      /* value: a transaction, txn.h */
+	COMMAND_COMPACT = 16,     /* revision: history below it goes; -ENODATA if that is so already, -ENOENT if it is still to come */
+	COMMAND_TXN = 17,         /* value: a transaction, txn.h */
+	COMMAND_LEASE_GRANT = 18, /* lease, ttl_s; -EEXIST, -ENOSPC: there are LEASES_MAX */
+	COMMAND_LEASE_REVOKE =
+		19, /* lease: it ends, and all keys attached to it are deleted. renewals: -ESTALE if it has another number; 0: whatever */
+	COMMAND_LEASE_KEEPALIVE = 20, /* lease: its time begins anew */
 };
 
 enum command_set {
@@ -40,10 +44,11 @@ enum command_set {
 };
 
 enum command_write_flag {
-	WRITE_CREATE = 1, /* make the file if it is not there */
-	WRITE_EXCL = 2,   /* ... and fail with -EEXIST if it is */
-	WRITE_APPEND = 4, /* the (single) range lands at the end as it is at commit; its offset is ignored */
-	WRITE_STAGED = 8  /* the ranges are in the stage, encoded as below, cut into chunks; of a PUT: the value is */
+	WRITE_CREATE = 1,  /* make the file if it is not there */
+	WRITE_EXCL = 2,    /* ... and fail with -EEXIST if it is */
+	WRITE_APPEND = 4,  /* the (single) range lands at the end as it is at commit; its offset is ignored */
+	WRITE_LEASED = 16, /* PUT: the key is attached to the lease; without it, it is detached from the one it has */
+	WRITE_STAGED = 8   /* the ranges are in the stage, encoded as below, cut into chunks; of a PUT: the value is */
 };
 
 /* Identifies an operation for exactly-once application (dissertation, 6.3): applied the first time it is met, skipped after that. */
@@ -107,13 +112,18 @@ struct command {
 	 * come there (-ENOTDIR); whatever else makes the key succeeds, and ends it. A RESERVE fails with -EBUSY when there are 4096. */
 	uint64_t reservation;
 	uint64_t revision; /* COMPACT: not 0 */
+	uint64_t lease;    /* LEASE_*; PUT with WRITE_LEASED: -ENOENT if there is none */
+	uint32_t ttl_s;
+	uint64_t renewals;
 };
 
 struct command_result {
-	int error;           /* 0 or a negative errno */
-	uint64_t revision;   /* the store's revision after the command */
-	uint64_t count;      /* DELETE: keys deleted; LOAD: keys put; TXN: 1 if all comparisons held */
+	int error;         /* 0 or a negative errno */
+	uint64_t revision; /* the store's revision after the command */
+	uint64_t
+		count; /* DELETE: keys deleted; LOAD: keys put; TXN: 1 if all comparisons held; LEASE_REVOKE: keys deleted; else of a lease: its time, in seconds */
 	struct record attr;  /* the target as the command left it; spans empty, memory NULL, ino 0 when there is none */
+	uint64_t lease;      /* LEASE_*: its id */
 	struct writer reply; /* TXN: its results, txn.h. Owned: whoever ends the result frees it */
 };
 

@@ -214,6 +214,8 @@ static void wait_for_work(struct store *s)
 	int64_t due_ns = membership_deadline_ns(s->membership);
 	if (s->replica && replica_deadline_ns(s->replica) < due_ns)
 		due_ns = replica_deadline_ns(s->replica);
+	if (s->replica && expiry_deadline_ns(s) < due_ns)
+		due_ns = expiry_deadline_ns(s);
 	int64_t left_ns = due_ns - clock_mono_ns();
 	int64_t left_ms = left_ns <= 0 ? 0 : left_ns / 1000000 + 1;
 
@@ -260,6 +262,7 @@ static void take_part(struct store *s, struct turns *t, int64_t now_ns)
 	raft_status(s->raft, &t->status);
 	snapshots_lead(s->snapshots, t->status.role == RAFT_LEADER);
 	publish_status(s, &t->status);
+	expiry_run(s, &t->status, now_ns);
 	if (now_ns - t->house_ns >= HOUSEKEEPING_NS) {
 		keep_house(s, &t->status, &t->trimmed);
 		t->house_ns = now_ns;

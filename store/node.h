@@ -81,6 +81,9 @@ struct store {
 	struct watch_hub *watch;
 	struct apply *apply;
 	struct dumps *dumps;
+	struct leases *leases; /* changed by apply */
+	int64_t expiry_ns;     /* when leases are to be looked at again; the loop's */
+	atomic_uint endings;   /* of leases, on their way */
 	struct pending *pending;
 	struct raft *raft;
 	struct peer_net *net;    /* NULL in a cluster of one */
@@ -174,6 +177,12 @@ void loop_installed(void *ctx);
 void loop_want_snapshot(void *ctx, uint64_t to);
 /* The log writer's thread calls it. */
 int loop_switch_stores(void *ctx, uint64_t index, uint64_t term);
+
+/* --- expiry.c: leases that run out --- */
+
+/* To be called by the loop, as often as it likes. */
+void expiry_run(struct store *s, const struct raft_status *status, int64_t now_ns);
+int64_t expiry_deadline_ns(struct store *s);
 
 /* --- stage.c: writes too large for one entry --- */
 

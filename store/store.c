@@ -58,7 +58,8 @@ static int open_mvcc(struct store *s, char *why, size_t why_size)
 		return rc;
 	s->dumps = dumps_new(s->mvcc, (uint64_t)clock_wall_ns());
 	s->watch = watch_hub_new(s->mvcc);
-	return apply_open(s->mvcc, &s->apply);
+	rc = apply_open(s->mvcc, &s->apply);
+	return rc < 0 ? rc : apply_share_leases(s->apply, s->leases);
 }
 
 static int restore_entry(void *ctx, const struct raft_entry *entry)
@@ -175,6 +176,7 @@ static void teardown(struct store *s)
 		raft_free(s->raft);
 	if (s->apply)
 		apply_close(s->apply);
+	leases_free(s->leases);
 	dumps_free(s->dumps);
 	watch_hub_free(s->watch);
 	if (s->mvcc)
@@ -201,6 +203,7 @@ static struct store *store_new(const struct store_config *config)
 		abort();
 	keep_config(s, config);
 	s->identity.lock_fd = -1;
+	s->leases = leases_new();
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&s->fetched_mutex, NULL);
 	pthread_mutex_init(&s->status_mutex, NULL);
@@ -323,6 +326,11 @@ struct mvcc *store_mvcc(struct store *s)
 struct dumps *store_dumps(struct store *s)
 {
 	return s->dumps;
+}
+
+struct leases *store_leases(struct store *s)
+{
+	return s->leases;
 }
 
 struct watch_hub *store_watch(struct store *s)

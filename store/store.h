@@ -40,6 +40,7 @@ struct store_config {
 };
 
 struct store;
+struct leases;
 struct watch_hub;
 
 /* Locks DATA, opens the log and the store, recovers, starts the threads. Does not wait for a leader. On failure a negative errno and one line
@@ -81,6 +82,8 @@ void store_cancel(struct store *s, struct store_op *op);
 struct mvcc *store_mvcc(struct store *s);
 /* Pictures of it for clients. */
 struct dumps *store_dumps(struct store *s);
+/* The leases as this node has applied them (lease.h): to look at. */
+struct leases *store_leases(struct store *s);
 /* What changes on this node's store, as it is applied (watch.h). */
 struct watch_hub *store_watch(struct store *s);
 const struct store_config *store_settings(const struct store *s); /* as in force; strings owned by the store */

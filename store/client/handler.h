@@ -34,6 +34,16 @@ int handler_member_request(const struct request *r, uint64_t fresh_id, struct me
 void handler_member_done(const struct request *r, struct command_result *result, struct answer *out);
 /* The answer to a write that the store is done with. */
 void handler_written(const struct request *r, const struct command_result *result, struct answer *out);
+/* Why the store refused a write. */
+const char *handler_error_text(int error);
+/* The same for leases; parts of the above. */
+int handler_lease_command(const struct request *r, struct command *c, struct answer *out);
+void handler_lease_written(const struct request *r, int error, const struct command_result *result, struct answer *out);
+void handler_lease_read(struct store *s, const struct request *r, struct answer *out);
+static inline bool handler_is_lease(uint8_t type)
+{
+	return type >= REQUEST_LEASE_GRANT && type <= REQUEST_LEASE_LIST;
+}
 /* The answer to a read whose barrier failed. */
 void handler_unreadable(struct store *s, const struct request *r, int error, struct answer *out);
 

@@ -288,6 +288,8 @@ bool handler_needs_barrier(const struct request *r)
 		return true;
 	if (r->type == REQUEST_SNAPSHOT)
 		return r->rev == 0 && !(r->flags & REQUEST_SERIAL);
+	if (r->type == REQUEST_LEASE_TTL || r->type == REQUEST_LEASE_LIST)
+		return !(r->flags & REQUEST_SERIAL);
 	return (r->type == REQUEST_GET || r->type == REQUEST_HISTORY) && !(r->flags & REQUEST_SERIAL);
 }
 
@@ -308,6 +310,8 @@ void handler_read(struct store *s, const struct request *r, struct answer *out)
 		out->head.revision = mvcc_revision(store_mvcc(s));
 	} else if (r->type == REQUEST_HEALTH) {
 		health(s, out);
+	} else if (handler_is_lease(r->type)) {
+		handler_lease_read(s, r, out);
 	} else if (r->type == REQUEST_SNAPSHOT) {
 		handler_snapshot(s, r, out);
 	} else if (prefix && r->type == REQUEST_GET ? !prefix_valid(r->key) : !command_key_valid(r->key)) {

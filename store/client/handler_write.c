@@ -29,6 +29,8 @@ static int put_command(struct store *s, const struct request *r, struct command 
 	if (rc)
 		return refuse(out, rc, r->key, "no room: the store is at its quota= (deleting still works)");
 	c->type = COMMAND_PUT;
+	c->lease = r->rev;
+	c->write_flags = r->rev ? WRITE_LEASED : 0;
 	c->key = r->key;
 	c->value = r->value;
 	return 0;
@@ -80,6 +82,8 @@ static const char *txn_error_text(int error)
 		return "a key is not valid, or written twice, or made below one that is deleted";
 	case -EMSGSIZE:
 		return "what it gets is more than 8 MiB";
+	case -ENOENT:
+		return "a lease that it names is not there (it may have expired, or been revoked)";
 	default:
 		return NULL;
 	}
@@ -144,10 +148,12 @@ int handler_command(struct store *s, const struct request *r, struct command *c,
 		return txn_command(s, r, c, out);
 	if (r->type == REQUEST_COMPACT)
 		return compact_command(r, c, out);
+	if (handler_is_lease(r->type))
+		return handler_lease_command(r, c, out);
 	return load_command(s, r, c, out);
 }
 
-static const char *error_text(int error)
+const char *handler_error_text(int error)
 {
 	switch (error) {
 	case -ENOENT:
@@ -200,7 +206,21 @@ static void refuse_compact(const struct request *r, const struct command_result 
 	else if (error == -ENODATA)
 		answer_refuse(out, error, "compact: revision %llu has been compacted already", rev);
 	else
-		answer_refuse(out, error, "compact: %s", error_text(error));
+		answer_refuse(out, error, "compact: %s", handler_error_text(error));
+}
+
+static void refuse_write(const struct request *r, const struct command_result *result, int error, struct answer *out)
+{
+	const char *txn = r->type == REQUEST_TXN ? txn_error_text(error) : NULL;
+
+	if (r->type == REQUEST_TXN)
+		answer_refuse(out, error, "txn: %s", txn ? txn : handler_error_text(error));
+	else if (r->type == REQUEST_COMPACT)
+		refuse_compact(r, result, error, out);
+	else if (r->type == REQUEST_PUT && error == -ENOENT)
+		answer_refuse(out, error, "there is no lease %016llx (it may have expired, or been revoked)", (unsigned long long)r->rev);
+	else
+		refuse(out, error, r->key, handler_error_text(error));
 }
 
 void handler_written(const struct request *r, const struct command_result *result, struct answer *out)
@@ -209,14 +229,12 @@ void handler_written(const struct request *r, const struct command_result *resul
 	int error = result->error == -EINTR ? -ESHUTDOWN : result->error;
 
 	answer_clear(out);
+	if (handler_is_lease(r->type)) {
+		handler_lease_written(r, error, result, out);
+		return;
+	}
 	if (error) {
-		const char *txn = r->type == REQUEST_TXN ? txn_error_text(error) : NULL;
-		if (r->type == REQUEST_TXN)
-			answer_refuse(out, error, "txn: %s", txn ? txn : error_text(error));
-		else if (r->type == REQUEST_COMPACT)
-			refuse_compact(r, result, error, out);
-		else
-			refuse(out, error, r->key, error_text(error));
+		refuse_write(r, result, error, out);
 		return;
 	}
 	if (r->type == REQUEST_TXN)

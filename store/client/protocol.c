@@ -63,6 +63,11 @@ const char *request_type_name(uint8_t type)
 		[REQUEST_MEMBER_REMOVE] = "member remove",
 		[REQUEST_MOVE_LEADER] = "move-leader",
 		[REQUEST_WATCH] = "watch",
+		[REQUEST_LEASE_GRANT] = "lease grant",
+		[REQUEST_LEASE_REVOKE] = "lease revoke",
+		[REQUEST_LEASE_KEEPALIVE] = "lease keepalive",
+		[REQUEST_LEASE_TTL] = "lease timetolive",
+		[REQUEST_LEASE_LIST] = "lease list",
 	};
 	return type < REQUEST_TYPES && names[type] ? names[type] : names[0];
 }
@@ -75,6 +80,7 @@ static bool is_known(uint8_t type)
 bool request_writes(uint8_t type)
 {
 	return type == REQUEST_PUT || type == REQUEST_DELETE || type == REQUEST_LOAD || type == REQUEST_TXN || type == REQUEST_COMPACT ||
+	       type == REQUEST_LEASE_GRANT || type == REQUEST_LEASE_REVOKE || type == REQUEST_LEASE_KEEPALIVE ||
 	       (type >= REQUEST_MEMBER_ADD && type <= REQUEST_MOVE_LEADER);
 }
 

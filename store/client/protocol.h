@@ -25,7 +25,7 @@
 
 enum request_type {
 	REQUEST_GET = 1,     /* key; or, with REQUEST_PREFIX, the files and links whose key begins with it */
-	REQUEST_PUT = 2,     /* key, value */
+	REQUEST_PUT = 2,     /* key, value; rev: the lease that the key is attached to, or 0 */
 	REQUEST_DELETE = 3,  /* key, REQUEST_PREFIX */
 	REQUEST_HISTORY = 4, /* key; goes on after revision `rev` */
 	REQUEST_STATUS = 5,  /* the text of @status; waits for nothing */
@@ -34,6 +34,13 @@ enum request_type {
 	/* value: a transaction, txn.h. count: 1 if all comparisons held. A kv for each operation of the branch that was taken, all without a key: of a
 	 * put nothing more; of a delete, size: how many keys; of a get what GET gives, or KV_DELETED. */
 	REQUEST_TXN = 8,
+	/* Leases, by their id in `rev`. */
+	REQUEST_LEASE_GRANT = 9,      /* limit: its time in seconds; rev 0: any id. text: the id, a u64 */
+	REQUEST_LEASE_REVOKE = 10,    /* count: keys that were attached, and are deleted */
+	REQUEST_LEASE_KEEPALIVE = 11, /* count: its time in seconds, which begins anew */
+	REQUEST_LEASE_TTL =
+		12, /* count: its time in seconds; text: what remains as this node sees it, a u64 in ms; with KEYS_ONLY its keys, each as bytes */
+	REQUEST_LEASE_LIST = 13, /* count; text: the id of each, a u64 */
 	/* key, REQUEST_PREFIX: a kv for each change from revision `rev` on (0: from now on), with its mod_revision: KV_DELETED, or KV_RENAMED with the new
 	 * key as value. Answered once there is one, or after `limit` ms. The response's revision, and count, are where to go on: `rev`, and as a u32 the
 	 * `value` of the next request, which is left out when 0: it is not 0 only within a revision too large for one answer. -ENODATA: what `rev` asks

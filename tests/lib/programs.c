@@ -39,13 +39,13 @@ static const char *find_program(const char *variable, const char *name, char *ou
 
 const char *tallyfs_binary(void)
 {
-	static char out[PATH_MAX];
+	static _Thread_local char out[PATH_MAX];
 	return find_program("TALLYFS", "tallyfs", out);
 }
 
 const char *tallyctl_binary(void)
 {
-	static char out[PATH_MAX];
+	static _Thread_local char out[PATH_MAX];
 	return find_program("TALLYCTL", "tallyctl", out);
 }
 

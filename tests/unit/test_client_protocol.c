@@ -195,9 +195,10 @@ static void only_changes_count_as_writes(void **state)
 {
 	(void)state;
 	static const bool writes[REQUEST_TYPES] = {
-		[REQUEST_PUT] = true,           [REQUEST_DELETE] = true,      [REQUEST_LOAD] = true,
-		[REQUEST_TXN] = true,           [REQUEST_MEMBER_ADD] = true,  [REQUEST_MEMBER_PROMOTE] = true,
-		[REQUEST_MEMBER_REMOVE] = true, [REQUEST_MOVE_LEADER] = true, [REQUEST_COMPACT] = true,
+		[REQUEST_PUT] = true,           [REQUEST_DELETE] = true,       [REQUEST_LOAD] = true,
+		[REQUEST_TXN] = true,           [REQUEST_MEMBER_ADD] = true,   [REQUEST_MEMBER_PROMOTE] = true,
+		[REQUEST_MEMBER_REMOVE] = true, [REQUEST_MOVE_LEADER] = true,  [REQUEST_COMPACT] = true,
+		[REQUEST_LEASE_GRANT] = true,   [REQUEST_LEASE_REVOKE] = true, [REQUEST_LEASE_KEEPALIVE] = true,
 	};
 	for (uint8_t type = 0; type < REQUEST_TYPES; type++)
 		assert_int_equal(request_writes(type), writes[type]);

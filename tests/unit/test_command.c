@@ -66,6 +66,11 @@ static size_t every_type(struct command *out)
 		{.type = COMMAND_RESERVE, .key = text("d/lock")},
 		{.type = COMMAND_RESERVE, .reservation = 12},
 		{.type = COMMAND_TXN, .value = text("a transaction")},
+		{.type = COMMAND_PUT, .key = text("a/b"), .value = text("value"), .write_flags = WRITE_LEASED, .lease = UINT64_C(1) << 63},
+		{.type = COMMAND_PUT, .key = text("a/b"), .write_flags = WRITE_LEASED | WRITE_STAGED, .stage = 11, .lease = 5},
+		{.type = COMMAND_LEASE_GRANT, .lease = 7, .ttl_s = 60},
+		{.type = COMMAND_LEASE_REVOKE, .lease = 7, .renewals = 9},
+		{.type = COMMAND_LEASE_KEEPALIVE, .lease = 7},
 	};
 	memcpy(out, all, sizeof(all));
 	return sizeof(all) / sizeof(all[0]);
@@ -170,7 +175,7 @@ static void no_changed_byte_makes_decoding_read_outside_or_break_a_rule(void **s
 			random = random * 1664525u + 1013904223u;
 			*byte = (uint8_t)(random >> 24);
 			if (decode(&w, w.size, &c) == 0) {
-				assert_in_range(c.type, 1, COMMAND_TXN);
+				assert_in_range(c.type, 1, COMMAND_LEASE_KEEPALIVE);
 				assert_true(c.key.size <= MVCC_KEY_MAX);
 				command_done(&c);
 			}
