@@ -8,12 +8,12 @@
  * dates), then the other events (raft_step, raft_propose, raft_read, raft_stored, ...), then raft_ready once; carry out what it lists,
  * in the order in which the fields stand:
  *   1. if `save` is not 0: hand `install` (if set), `hard` (if hard_changed) and `entries` to the log writer as one save of that number;
- *   2. send `send` at once, in its order;
+ *   2. tell the transport of `members`, if not NULL; send `send` at once, in its order;
  *   3. send `send_stored` only once the save of step 1, and every earlier save, is durable (with none outstanding: at once);
  *   4. apply `committed`;
  *   5. read `fetch` from the log and answer each with raft_fetched;
  *   6. release the reads up to `read_ticket` once `read_index` has been applied;
- *   7. send a snapshot to each of `snapshot`, and tell the transport of `members`.
+ *   7. send a snapshot to each of `snapshot`.
  * When saves are durable the driver calls raft_stored with the number of the last. They become durable in the order of their numbers.
  *
  * Memory: what is passed in is borrowed for the call. What raft_ready returns lives until the next call on the same struct raft.
@@ -142,6 +142,9 @@ struct raft_ready {
 	struct raft_hard_state hard;      /* as it is now, changed or not */
 	const struct raft_entry *entries; /* contiguous; if the first index is not past the log's end, it replaces the tail from there */
 	uint32_t entries_count;
+	/* The configuration in force, if it is another since the last call; NULL: it is not. It may yet be taken back, with its entry. Who is no
+	 * longer in it may still be sent messages, of the removal and in reply: the transport keeps an address for some election timeouts. */
+	const struct raft_members *members;
 	const struct raft_message *send;
 	uint32_t send_count;
 	const struct raft_message *send_stored; /* votes asked for and granted, appends acknowledged: promises of durability */
@@ -154,12 +157,10 @@ struct raft_ready {
 	bool read_ready;
 	uint64_t read_ticket; /* every read with a ticket up to this one ... */
 	uint64_t read_index;  /* ... may be served once this index has been applied */
-	/* Members heard from lately that need a snapshot: what they lack has left the log. Each is listed once, until raft_snapshot_over. */
+	/* Members heard from lately that need a snapshot: what they lack has left the log. Each is listed once, until raft_snapshot_over
+	 * (but anew in a new term, or when it was removed and added again: then the driver may have an attempt under way already). */
 	const uint64_t *snapshot;
 	uint32_t snapshot_count;
-	/* The configuration in force, if it is another since the last call; NULL: it is not. It may yet be taken back, with its entry. Who is no
-	 * longer in it may still be sent messages, of the removal and in reply: the transport keeps an address for some election timeouts. */
-	const struct raft_members *members;
 };
 
 struct raft_progress {
