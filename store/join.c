@@ -157,15 +157,21 @@ static bool is_founder(const struct join_heard *o)
 
 enum join_outcome join_look(const struct join *j, bool waited)
 {
-	uint32_t founders = 0, running = 0, noted_running = 0;
+	uint32_t founders = 0, running = 0, noted = 0, noted_running = 0;
+	bool founded = false;
 	if (j->wants_place)
 		return JOIN_GO_ON;
 	for (uint32_t i = 0; i < j->others_count; i++) {
 		const struct join_heard *o = &j->others[i];
 		founders += is_founder(o);
 		running += o->answered && o->runs;
+		noted += o->answered && o->noted;
+		founded |= o->founded;
 		noted_running += o->answered && o->runs && o->noted;
 	}
+	/* Whoever acts under a first id has been noted by a majority, so that a later life of it is found out. */
+	if (founded && noted + 1 >= j->majority)
+		return JOIN_FIRST;
 	if (running > 0)
 		return noted_running >= j->majority ? JOIN_FIRST : JOIN_GO_ON;
 	bool all = founders == j->others_count;
@@ -203,14 +209,13 @@ enum join_outcome join_take(struct join *j, const struct join_answer *a, bool wa
 		o->incarnation = a->incarnation;
 		o->runs = a->cluster_id != 0;
 		o->noted = a->verdict == JOIN_NOTED || a->verdict == JOIN_FOUNDED;
+		o->founded |= a->verdict == JOIN_FOUNDED && a->cluster_id == j->origin;
 	}
 	if (a->verdict != JOIN_NOTED)
 		keep_word(j, a);
 	switch ((enum join_verdict)a->verdict) {
 	case JOIN_GRANTED:
 		return a->cluster_id != 0 ? JOIN_PLACE : JOIN_GO_ON;
-	case JOIN_FOUNDED:
-		return o && !j->wants_place && a->cluster_id == j->origin ? JOIN_FIRST : JOIN_GO_ON;
 	case JOIN_TAKEN:
 	case JOIN_RUNS:
 	case JOIN_STRANGER:
@@ -218,6 +223,7 @@ enum join_outcome join_take(struct join *j, const struct join_answer *a, bool wa
 		j->wants_place |= o != NULL;
 		return JOIN_GO_ON;
 	case JOIN_NOTED:
+	case JOIN_FOUNDED:
 	case JOIN_WAIT:
 	case JOIN_DIFFERS:
 		break;

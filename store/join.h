@@ -5,7 +5,7 @@
  *
  *   - Each of the first members notes, durably, the first incarnation of each other name that it hears of, and refuses a second one.
  *   - All that answer are new themselves: with a majority (itself counted) that noted it, and all others heard or given time to answer, the
- *     cluster begins. Those that it counted are its founders, and are told so.
+ *     cluster begins. Those that it counted are its founders, and are told so: each of them takes part, too, once a majority has noted it.
  *   - The others run already, and a majority of them, itself not counted, noted it and heard of no other incarnation: it never took part, so
  *     it comes late to its first id.
  *   - In all other cases only the leader can give it a place (membership.h): its incarnation becomes its id, that of a learner.
@@ -81,7 +81,8 @@ struct join_heard {
 	uint64_t incarnation;
 	bool answered;
 	bool noted;
-	bool runs; /* it has an identity */
+	bool founded; /* its cluster was founded with this incarnation */
+	bool runs;    /* it has an identity */
 };
 
 struct join {

@@ -318,10 +318,20 @@ static enum join_verdict give_place(struct membership *m, const struct join_ask 
 	return JOIN_WAIT;
 }
 
+static bool is_first_member(const struct identity *me, const char *name)
+{
+	for (uint32_t i = 0; i < me->first_count; i++)
+		if (strcmp(me->first[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 static enum join_verdict take_note(struct membership *m, const struct join_ask *a)
 {
 	struct identity wanted = *m->identity;
 	bool added;
+	if (!is_first_member(m->identity, a->who.name))
+		return JOIN_DIFFERS;
 	enum join_verdict verdict = join_notes_take(&wanted.notes, a->who.name, a->incarnation, &added);
 	if (!added)
 		return verdict;

@@ -88,11 +88,14 @@ static int open_raft(struct store *s, const struct raft_members *members, char *
 	int rc = raft_new(&config, &s->raft);
 	if (rc == 0 && wal_last(s->wal) >= wal_first(s->wal))
 		rc = wal_read(s->wal, wal_first(s->wal), wal_last(s->wal) + 1, SIZE_MAX, restore_entry, s->raft);
-	if (rc < 0)
+	if (rc < 0) {
 		snprintf(why, why_size, "%s/wal: the log cannot be replayed: %s", s->config.data, strerror(-rc));
-	else
-		raft_status(s->raft, &s->status);
-	return rc;
+		return rc;
+	}
+	pthread_mutex_lock(&s->status_mutex);
+	raft_status(s->raft, &s->status);
+	pthread_mutex_unlock(&s->status_mutex);
+	return 0;
 }
 
 /* The links come with the membership. */

@@ -39,6 +39,7 @@ struct world {
 	uint64_t random;
 	int64_t now_ns;
 	int count;
+	bool cut[NODES_MAX][NODES_MAX];
 	int loss_percent;
 	int crash_percent; /* of what is made durable */
 	int keeps;
@@ -70,7 +71,7 @@ static void port_send_to(void *ctx, const char *address, uint64_t to, struct spa
 	struct world *w = n->world;
 	(void)to;
 	int target = (int)strtol(strchr(address, ':') + 1, NULL, 10) - 7000;
-	if (n->doomed || target >= w->count || payload.size > sizeof(w->frames[0].data))
+	if (n->doomed || target >= w->count || w->cut[n->number][target] || payload.size > sizeof(w->frames[0].data))
 		return;
 	for (int copies = percent(w, w->loss_percent) ? 0 : percent(w, 10) ? 2 : 1; copies > 0 && w->frames_count < FRAMES_MAX; copies--) {
 		struct frame *f = &w->frames[w->frames_count++];
@@ -300,6 +301,23 @@ static void the_last_of_the_first_members_needs_all_that_could_have_known_it(voi
 	start(w, 1);
 	run_ms(w, 300);
 	assert_true(is_first(w, 2));
+	free_world(w);
+}
+
+/* Were n1 and n3 to lose their data, nobody else would know that there was an n3. */
+static void a_founder_that_only_one_other_knows_of_does_not_act_in_a_cluster_of_five(void **state)
+{
+	(void)state;
+	struct world *w = new_world(4, 5);
+	w->cut[1][2] = w->cut[2][1] = true;
+	for (int i = 0; i < 3; i++)
+		start(w, i);
+	run_ms(w, 2000);
+	assert_true(is_first(w, 0));
+	assert_false(is_first(w, 1) || is_first(w, 2));
+	w->cut[1][2] = w->cut[2][1] = false;
+	run_ms(w, 500);
+	assert_true(is_first(w, 1) && is_first(w, 2));
 	free_world(w);
 }
 
@@ -622,6 +640,7 @@ int main(void)
 		cmocka_unit_test(new_nodes_that_all_answer_begin_at_once),
 		cmocka_unit_test(a_majority_of_new_nodes_begins_once_the_others_had_time_to_answer),
 		cmocka_unit_test(the_last_of_the_first_members_needs_all_that_could_have_known_it),
+		cmocka_unit_test(a_founder_that_only_one_other_knows_of_does_not_act_in_a_cluster_of_five),
 		cmocka_unit_test(every_crash_while_a_cluster_begins_is_survived),
 		cmocka_unit_test(a_cluster_begins_whatever_is_lost_and_whoever_crashes),
 		cmocka_unit_test(a_minority_that_lost_its_data_never_gets_its_first_ids_again),
