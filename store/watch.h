@@ -57,7 +57,7 @@ struct watch_batch {
 	size_t bytes_hard;
 };
 /* The watcher's next events. Bounded work: none may have been found and the watcher be ready still. -ENODATA: it fell behind, compaction has removed what
- * it wants next. Any thread, but one at a time for a watcher. */
+ * it wants next (and the ring has it no more). Any thread, but one at a time for a watcher. */
 int watch_read(struct watch_hub *h, struct watch *w, struct watch_batch *b);
 
 /* A line: REV put KEY, REV delete KEY, REV rename OLD NEW, with tabs between and names escaped as in ls -b. */

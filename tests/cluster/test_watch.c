@@ -103,6 +103,36 @@ static void a_watcher_outlives_every_endpoint_in_turn(void **state)
 	end_watch(pid);
 }
 
+static void who_fell_behind_compaction_is_told(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(1, NULL);
+	struct run_result r;
+	unsigned long first = put(c, 0, "k", "1");
+	for (int i = 0; i < 3; i++)
+		put(c, 0, "k", "2");
+	tallyctl(c, 0, &r, "compact", path("%lu", first + 2), NULL);
+	assert_int_equal(r.status, 0);
+	run_done(&r);
+	tallyctl(c, 0, &r, "watch", "k", "--rev", path("%lu", first + 1), NULL);
+	assert_int_equal(r.status, 1);
+	assert_string_equal(r.out, "");
+	assert_string_equal(r.err, path("tallyctl: the changes of revision %lu have been compacted: the oldest are those of %lu\n",
+					first + 1, first + 3));
+	run_done(&r);
+	/* What is left is told, and what a watcher has seen before it is compacted is no loss. */
+	const char *log = path("%s/watched", c->dir);
+	int pid = start_watch(c, c->nodes[0].data, log, "k", path("%lu", first + 3));
+	wait_for_lines(log, path("%lu\tput\tk\n", first + 3));
+	put(c, 0, "k", "3");
+	tallyctl(c, 0, &r, "compact", path("%lu", first + 4), NULL);
+	assert_int_equal(r.status, 0);
+	run_done(&r);
+	put(c, 0, "k", "4");
+	wait_for_lines(log, path("%lu\tput\tk\n%lu\tput\tk\n%lu\tput\tk\n", first + 3, first + 4, first + 5));
+	end_watch(pid);
+}
+
 static void forty_watchers_of_one_node_are_all_told(void **state)
 {
 	(void)state;
@@ -126,6 +156,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STORY(what_happens_below_a_directory_is_told_line_by_line),
 		STORY(a_watcher_outlives_every_endpoint_in_turn),
+		STORY(who_fell_behind_compaction_is_told),
 		STORY(forty_watchers_of_one_node_are_all_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,6 +160,26 @@ static void thousands_of_keys_in_one_revision_are_all_told_once(void **state)
 	free(t);
 }
 
+static void what_was_compacted_is_not_told_any_more_and_the_rest_is(void **state)
+{
+	struct world *w = *state;
+	struct told t = {.size = 0};
+	for (int i = 0; i < 6; i++)
+		put(w, "k", "x");
+	RUN(w, .type = COMMAND_UNLINK, .key = text("k"));
+	put(w, "k", "y");
+	assert_int_equal(RUN(w, .type = COMMAND_COMPACT, .revision = 5), 0);
+	for (uint64_t from = 1; from <= 5; from++) {
+		struct rev at = {from, 0};
+		assert_int_equal(mvcc_events(w->m, &at, 100, tell, &t), -ENODATA);
+		assert_int_equal(at.main, from);
+	}
+	assert_int_equal(t.count, 0);
+	assert_events(w, 6, 100, "6 p k\n7 p k\n8 d k\n9 p k\n");
+	assert_int_equal(mvcc_flush(w->m), 0);
+	assert_events(w, 6, 2, "6 p k\n7 p k\n8 d k\n9 p k\n");
+}
+
 int main(void)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -169,6 +189,7 @@ int main(void)
 		STORY(what_is_on_disk_and_what_is_not_yet_are_one_story),
 		STORY(a_batch_has_whole_revisions),
 		STORY(a_revision_still_to_come_is_waited_for),
+		STORY(what_was_compacted_is_not_told_any_more_and_the_rest_is),
 		STORY(thousands_of_keys_in_one_revision_are_all_told_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

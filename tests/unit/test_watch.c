@@ -170,6 +170,29 @@ static void who_comes_late_misses_nothing(void **state)
 	watch_end(&fast);
 }
 
+static void who_fell_behind_compaction_is_told(void **state)
+{
+	struct watched *x = *state;
+	struct watch behind, ahead;
+	struct watch_hub *newer;
+	for (int i = 0; i < 6; i++)
+		put(&x->w, "k", "x");
+	assert_int_equal(RUN(&x->w, .type = COMMAND_COMPACT, .revision = 5), 0);
+	newer = watch_hub_new(x->w.m);
+	struct watched y = {.w = x->w, .h = newer};
+	struct watch_batch b = {.format = watch_format_line, .bytes_soft = 100, .bytes_hard = 1000};
+	watch_begin(newer, &behind, text("k"), false, 5);
+	watch_begin(newer, &ahead, text("k"), false, 6);
+	assert_int_equal(watch_read(newer, &behind, &b), -ENODATA);
+	assert_int_equal(watch_oldest(newer), 6);
+	assert_int_equal(b.out.size, 0);
+	assert_string_equal(all_lines(&y, &ahead), "6\tput\tk\n7\tput\tk\n");
+	watch_end(&behind);
+	watch_end(&ahead);
+	watch_hub_free(newer);
+	writer_free(&b.out);
+}
+
 struct counting_listener {
 	struct watch_listener listener;
 	int count;
@@ -274,6 +297,7 @@ int main(void)
 		STORY(a_watcher_goes_on_from_any_revision),
 		STORY(a_batch_is_made_of_whole_revisions),
 		STORY(who_comes_late_misses_nothing),
+		STORY(who_fell_behind_compaction_is_told),
 		STORY(listeners_are_told_once_for_each_batch_that_changed_something),
 		STORY(many_watchers_each_see_every_revision_once_while_it_is_written),
 		cmocka_unit_test(names_are_escaped_as_ls_does),
