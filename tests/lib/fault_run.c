@@ -88,13 +88,30 @@ static bool hash_folder(const struct cluster *c, int node, int round, uint64_t *
 	return true;
 }
 
-static bool indices_agree(const struct cluster *c)
+/* What `tallyctl endpoint hash` tells of a node: a hash over all that was ever put, with the revision and the index that it stands for. */
+static bool ask_hash(const struct cluster *c, int node, char out[128])
 {
-	char first[2][32] = {"", ""}, now[2][32];
+	char why[256];
+	struct client *client;
+	const struct client_config config = {.endpoints = c->nodes[node].data, .timeout_ns = ASK_TIMEOUT_NS};
+	const struct request r = {.type = REQUEST_HASH, .flags = REQUEST_SERIAL};
+	struct client_call call = {.endpoint = CLIENT_ANY};
+
+	if (client_open(&config, &client, why, sizeof(why)) != 0)
+		return false;
+	bool ok = client_call(client, &call, &r) == 0 && call.response.error == 0 && call.response.text.size > 0;
+	if (ok)
+		snprintf(out, 128, "%.*s", (int)call.response.text.size, (const char *)call.response.text.data);
+	client_call_done(&call);
+	client_close(client);
+	return ok;
+}
+
+static bool hashes_agree(const struct cluster *c)
+{
+	char first[128] = "", now[128];
 	for (int i = 0; i < c->count; i++) {
-		if (!node_field(c, i, "applied_index", now[0], sizeof(now[0])) || !node_field(c, i, "revision", now[1], sizeof(now[1])))
-			return false;
-		if (i > 0 && (strcmp(first[0], now[0]) != 0 || strcmp(first[1], now[1]) != 0))
+		if (!ask_hash(c, i, now) || (i > 0 && strcmp(first, now) != 0))
 			return false;
 		memcpy(first, now, sizeof(first));
 	}
@@ -105,7 +122,7 @@ struct equality {
 	const struct fault_run *run;
 	int round;
 	uint64_t keys;
-	bool hashes_differ; /* though the indices agree: that never mends */
+	bool contents_differ; /* though the hashes agree: that never mends */
 };
 
 static bool nodes_equal(void *ctx)
@@ -113,19 +130,19 @@ static bool nodes_equal(void *ctx)
 	struct equality *e = ctx;
 	const struct cluster *c = e->run->cluster;
 	uint64_t first = 0, hash = 0, keys;
-	if (!indices_agree(c))
+	if (!hashes_agree(c))
 		return false;
 	for (int i = 0; i < c->count; i++) {
 		if (!hash_folder(c, i, e->round, &hash, &keys))
 			return false;
 		if (i > 0 && (hash != first || keys != e->keys)) {
-			e->hashes_differ = indices_agree(c);
+			e->contents_differ = hashes_agree(c);
 			return false;
 		}
 		first = hash;
 		e->keys = keys;
 	}
-	return indices_agree(c);
+	return hashes_agree(c);
 }
 
 /* --- a round --- */
@@ -187,7 +204,7 @@ void fault_run_round(struct fault_run *r, enum fault_kind kind, uint32_t random)
 	fail_if_broken(r, &f, &m);
 	if (!equal)
 		cluster_fail("round %d, %s: the nodes are not equal %.1f s after the healing%s", r->rounds, f.what, convergence,
-			     e.hashes_differ ? ": same index, another content" : "");
+			     e.contents_differ ? ": same hash, another content" : "");
 	add_up(r, &m, convergence);
 	r->rounds++;
 }

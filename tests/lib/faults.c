@@ -132,7 +132,7 @@ static bool says_disk_full(void *ctx)
 {
 	const struct watched *w = ctx;
 	char health[256];
-	if (node_field(w->c, w->node, "health", health, sizeof(health)) && strstr(health, strerror(ENOSPC)))
+	if (node_field(w->c, w->node, "health", health, sizeof(health)) && strstr(health, "disk is full"))
 		return true;
 	fill_disk(w->c, w->node);
 	return false;
