@@ -41,10 +41,10 @@ static void three_hosts_survive_broken_networks(void **state)
 	report();
 }
 
-static void three_hosts_survive_stopped_and_killed_nodes_and_a_full_disk(void **state)
+static void three_hosts_survive_stopped_and_killed_nodes_and_disks_that_are_full_or_lost(void **state)
 {
 	(void)state;
-	static const enum fault_kind kinds[] = {FAULT_STOP_LEADER, FAULT_KILL_LEADER, FAULT_KILL_ALL, FAULT_DISK_FULL};
+	static const enum fault_kind kinds[] = {FAULT_STOP_LEADER, FAULT_KILL_LEADER, FAULT_KILL_ALL, FAULT_DISK_FULL, FAULT_DISK_LOST};
 	up(3);
 	for (size_t i = 0; i < (size_t)rounds(sizeof(kinds) / sizeof(kinds[0])); i++)
 		suffer(kinds[i], (uint32_t)i);
@@ -64,7 +64,7 @@ int main(void)
 #define STORY(f) cmocka_unit_test_teardown(f, cluster_teardown)
 	const struct CMUnitTest tests[] = {
 		STORY(three_hosts_survive_broken_networks),
-		STORY(three_hosts_survive_stopped_and_killed_nodes_and_a_full_disk),
+		STORY(three_hosts_survive_stopped_and_killed_nodes_and_disks_that_are_full_or_lost),
 		STORY(five_hosts_survive_the_loss_of_two),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,8 +109,11 @@ static bool ask_hash(const struct cluster *c, int node, char out[128])
 
 static bool hashes_agree(const struct cluster *c)
 {
-	char first[128] = "", now[128];
+	char first[128] = "", now[128], role[32];
 	for (int i = 0; i < c->count; i++) {
+		/* One that came back with nothing has to be a voter again, too. */
+		if (!node_field(c, i, "role", role, sizeof(role)) || strcmp(role, "learner") == 0)
+			return false;
 		if (!ask_hash(c, i, now) || (i > 0 && strcmp(first, now) != 0))
 			return false;
 		memcpy(first, now, sizeof(first));

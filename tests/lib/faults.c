@@ -34,6 +34,7 @@ const char *fault_name(enum fault_kind kind)
 		[FAULT_KILL_LEADER] = "the leader is killed",
 		[FAULT_KILL_ALL] = "all nodes are killed",
 		[FAULT_TWO_LOST] = "a follower is cut off, the leader is killed",
+		[FAULT_DISK_LOST] = "a follower loses its disk",
 		[FAULT_DISK_FULL] = "a disk is full",
 	};
 	return names[kind];
@@ -122,6 +123,14 @@ static void fill_disk(struct cluster *c, int node)
 	close(fd);
 }
 
+static void empty_disk(struct cluster *c, int node)
+{
+	struct run_result r;
+	run_shell(&r, "rm -rf %s/*", c->nodes[node].data);
+	assert_int_equal(r.status, 0);
+	run_done(&r);
+}
+
 struct watched {
 	struct cluster *c;
 	int node;
@@ -161,6 +170,7 @@ static int choose(struct cluster *c, enum fault_kind kind, uint32_t random)
 	case FAULT_CUT_FOLLOWER:
 	case FAULT_STOP_FOLLOWER:
 	case FAULT_KILL_FOLLOWER:
+	case FAULT_DISK_LOST:
 		return (leader + 1 + (int)(random % (uint32_t)(c->count - 1))) % c->count;
 	case FAULT_LINK_DOWN:
 	case FAULT_DISK_FULL:
@@ -207,6 +217,10 @@ static void happen(struct cluster *c, const struct fault *f)
 	case FAULT_TWO_LOST:
 		cut(c, (f->victim + 1) % c->count, true, true);
 		node_kill(c, f->victim);
+		break;
+	case FAULT_DISK_LOST:
+		node_kill(c, f->victim);
+		empty_disk(c, f->victim);
 		break;
 	case FAULT_DISK_FULL:
 		fill_until_it_says_so(c, f->victim);

@@ -18,6 +18,7 @@ enum fault_kind {
 	FAULT_KILL_LEADER,
 	FAULT_KILL_ALL,
 	FAULT_TWO_LOST,  /* of five: a follower is cut off and the leader killed */
+	FAULT_DISK_LOST, /* a follower is killed and comes back with nothing */
 	FAULT_DISK_FULL, /* of one node: it says so, takes no part, and is started again when there is space */
 	FAULT_KINDS
 };
