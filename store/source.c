@@ -121,10 +121,10 @@ static void offer(struct source *s, struct session *x, int64_t now_ns)
 }
 
 /* Back to the end of the line, without a picture of a state that grows old. */
-static void put_off(struct session *x, int64_t now_ns)
+static void put_off(struct session *x, int64_t until_ns)
 {
 	close_dump(x);
-	*x = (struct session){.state = WAITING, .to = x->to, .due_ns = now_ns + SOURCE_RETRY_NS};
+	*x = (struct session){.state = WAITING, .to = x->to, .due_ns = until_ns};
 }
 
 static void open_session(struct source *s, struct session *x, int64_t now_ns)
@@ -134,7 +134,7 @@ static void open_session(struct source *s, struct session *x, int64_t now_ns)
 	if (rc == 0)
 		rc = dump_manifest_decode(mvcc_dump_manifest(x->dump), &m);
 	if (rc < 0) {
-		put_off(x, now_ns);
+		put_off(x, now_ns + SOURCE_FAILED_NS);
 		return;
 	}
 	x->state = OFFERED;
@@ -149,7 +149,7 @@ static void finish(struct source *s, struct session *x, int64_t now_ns, uint8_t 
 {
 	uint64_t to = x->to;
 	if (outcome == TRANSFER_BUSY || outcome == TRANSFER_FAILED) {
-		put_off(x, now_ns);
+		put_off(x, now_ns + (outcome == TRANSFER_BUSY ? SOURCE_RETRY_NS : SOURCE_FAILED_NS));
 		return;
 	}
 	close_dump(x);
@@ -209,7 +209,7 @@ static void send_chunk(struct source *s, struct session *x, int64_t now_ns)
 	int rc = mvcc_dump_read(x->dump, &x->at, &s->chunk);
 	if (rc < 0) {
 		send(s, x->to, &(struct transfer_frame){.kind = TRANSFER_OVER, .id = x->id, .outcome = TRANSFER_GONE});
-		put_off(x, now_ns);
+		put_off(x, now_ns + SOURCE_FAILED_NS);
 		return;
 	}
 	if (x->next == x->summed) {

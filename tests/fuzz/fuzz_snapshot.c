@@ -3,6 +3,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "store/snapshot_file.h"
+#include "store/transfer.h"
 
 #include <errno.h>
 
@@ -11,6 +12,18 @@ static void manifest(struct span bytes)
 	struct dump_manifest m;
 	if (bytes.size <= DUMP_MANIFEST_BYTES_MAX && dump_manifest_decode(bytes, &m) == 0)
 		FUZZ_CHECK(m.state.size <= bytes.size);
+}
+
+/* A frame that is taken is written again byte for byte. */
+static void frame(struct span bytes)
+{
+	struct transfer_frame f;
+	struct writer again = {0};
+	if (transfer_decode(bytes, &f))
+		return;
+	transfer_encode(&again, &f);
+	FUZZ_CHECK(again.size == bytes.size && memcmp(again.data, bytes.data, bytes.size) == 0);
+	writer_free(&again);
 }
 
 static void file(struct span bytes)
@@ -78,9 +91,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	struct span rest = {data + 1, size - 1};
 	fuzz_weak_crc = data[0] & 1;
-	if (data[0] % 8 < 2)
+	if (data[0] % 8 < 2) {
 		manifest(rest);
-	else if (data[0] % 8 < 4)
+		frame(rest);
+	} else if (data[0] % 8 < 4)
 		file(rest);
 	else
 		stream(reader_over(rest.data, rest.size));

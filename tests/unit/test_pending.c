@@ -66,6 +66,48 @@ static void end_all(struct pending *p)
 	pending_free(p);
 }
 
+static bool is_odd(void *ctx, uint64_t sequence)
+{
+	(void)ctx;
+	return sequence % 2 == 1;
+}
+
+/* What a snapshot says was applied has an end, but not a known one; a part of a write in stages can only have been stored. */
+static void writes_that_a_snapshot_has_passed_end_and_the_others_wait_on(void **state)
+{
+	(void)state;
+	struct pending *p = pending_new(1, 1, 5 * SECOND, note_admitted);
+	struct sent sent = {.room = 100};
+	struct store_op *ops[4], *part = new_op();
+	struct command chunk = {.type = COMMAND_STAGE, .stage = 5, .value = {"x", 1}, .truncate_to = COMMAND_NO_TRUNCATE};
+	for (int i = 0; i < 4; i++) {
+		ops[i] = new_write();
+		pending_add_write(p, ops[i], 0);
+	}
+	command_encode(&part->bytes, &chunk);
+	pending_add_write(p, part, 0); /* 5 */
+	pending_send(p, 0, note_sent, &sent);
+	struct store_op *list = pending_take_passed(p, is_odd, NULL);
+	assert_ptr_equal(list, ops[0]);
+	assert_int_equal(list->result.error, -ETIMEDOUT);
+	assert_ptr_equal(list->next, ops[2]);
+	assert_int_equal(list->next->result.error, -ETIMEDOUT);
+	assert_ptr_equal(list->next->next, part);
+	assert_int_equal(part->result.error, 0);
+	assert_null(part->next);
+	assert_ptr_equal(pending_take_write(p, 2), ops[1]);
+	assert_null(pending_take_passed(p, is_odd, NULL));
+	writer_free(&ops[0]->bytes);
+	writer_free(&ops[1]->bytes);
+	writer_free(&ops[2]->bytes);
+	writer_free(&part->bytes);
+	free(ops[0]);
+	free(ops[1]);
+	free(ops[2]);
+	free(part);
+	end_all(p);
+}
+
 static void a_write_is_stamped_with_origin_epoch_sequence_and_floor(void **state)
 {
 	struct pending *p = pending_new(7, 3, 5 * SECOND, note_admitted);
@@ -291,6 +333,7 @@ static void a_refused_operation_ends_with_its_own_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(writes_that_a_snapshot_has_passed_end_and_the_others_wait_on),
 		cmocka_unit_test(a_write_is_stamped_with_origin_epoch_sequence_and_floor),
 		cmocka_unit_test(a_write_is_sent_once_until_it_is_to_be_sent_again),
 		cmocka_unit_test(what_the_sender_refuses_is_offered_again),

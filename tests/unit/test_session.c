@@ -121,6 +121,23 @@ static void what_is_kept_grows_with_the_operations_in_flight_only(void **state)
 	writer_free(&w);
 }
 
+static void what_was_seen_can_be_asked_for_without_a_change(void **state)
+{
+	struct session s = {0};
+	(void)state;
+	admit(&s, 3, 10, 5);
+	admit(&s, 3, 12, 5);
+	assert_true(session_has_seen(&s, 3, 10));
+	assert_false(session_has_seen(&s, 3, 11));
+	assert_true(session_has_seen(&s, 3, 12));
+	assert_false(session_has_seen(&s, 3, 13));
+	assert_false(session_has_seen(&s, 3, 12 + COMMAND_WINDOW));
+	assert_true(session_has_seen(&s, 3, 4));  /* given up */
+	assert_true(session_has_seen(&s, 2, 11)); /* of a boot that is over */
+	assert_false(session_has_seen(&s, 4, 10));
+	assert_true(admit(&s, 3, 11, 5));
+}
+
 static void malformed_sessions_are_refused(void **state)
 {
 	struct session s = {0};
@@ -147,6 +164,7 @@ int main(void)
 		cmocka_unit_test(a_floor_that_leaps_past_the_window_forgets_all_below),
 		cmocka_unit_test(a_session_that_is_kept_and_read_again_decides_the_same),
 		cmocka_unit_test(what_is_kept_grows_with_the_operations_in_flight_only),
+		cmocka_unit_test(what_was_seen_can_be_asked_for_without_a_change),
 		cmocka_unit_test(malformed_sessions_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
