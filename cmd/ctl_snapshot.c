@@ -17,17 +17,17 @@ struct described {
 	uint64_t revision;
 	uint64_t keys;
 	uint64_t size;
-	uint32_t hash;
+	uint64_t hash; /* of all that was ever put, as `tallyctl endpoint hash` tells it */
 };
 
 static void describe(const struct ctl *ctl, const struct described *d)
 {
 	if (ctl->options->json)
-		printf("{\"revision\":%" PRIu64 ",\"keys\":%" PRIu64 ",\"size\":%" PRIu64 ",\"hash\":\"%08" PRIx32
+		printf("{\"revision\":%" PRIu64 ",\"keys\":%" PRIu64 ",\"size\":%" PRIu64 ",\"hash\":\"%016" PRIx64
 		       "\",\"checksum\":\"ok\"}\n",
 		       d->revision, d->keys, d->size, d->hash);
 	else
-		printf("revision: %" PRIu64 "\nkeys: %" PRIu64 "\nsize: %" PRIu64 "\nhash: %08" PRIx32 "\nchecksum: ok\n", d->revision,
+		printf("revision: %" PRIu64 "\nkeys: %" PRIu64 "\nsize: %" PRIu64 "\nhash: %016" PRIx64 "\nchecksum: ok\n", d->revision,
 		       d->keys, d->size, d->hash);
 }
 
@@ -122,7 +122,8 @@ static int save(struct ctl *ctl, const char *path)
 		status = fetch(&f);
 	if (status == CTL_DONE) {
 		const struct load_progress *p = snapshot_file_progress(f.file);
-		f.got = (struct described){snapshot_file_manifest(f.file)->revision, dump_count_keys(f.count), p->bytes, p->sum};
+		f.got = (struct described){snapshot_file_manifest(f.file)->revision, dump_count_keys(f.count), p->bytes,
+					   snapshot_file_manifest(f.file)->hash};
 		if (snapshot_file_finish(f.file, f.why, sizeof(f.why)))
 			status = refuse(&f);
 		f.file = NULL;
@@ -149,7 +150,7 @@ static int status_of(struct ctl *ctl, const char *path)
 	while ((rc = snapshot_file_next(file, &chunk, why, sizeof(why))) == 1)
 		dump_count_add(count, chunk);
 	const struct load_progress *p = snapshot_file_progress(file);
-	struct described d = {snapshot_file_manifest(file)->revision, dump_count_keys(count), p->bytes, p->sum};
+	struct described d = {snapshot_file_manifest(file)->revision, dump_count_keys(count), p->bytes, snapshot_file_manifest(file)->hash};
 	dump_count_free(count);
 	snapshot_file_close(file);
 	if (rc < 0) {

@@ -77,6 +77,7 @@ int dump_manifest_decode(struct span bytes, struct dump_manifest *out)
 	m.term = state.term;
 	m.revision = state.revision;
 	m.compact_revision = state.compact_revision;
+	m.hash = state.hash;
 	*out = m;
 	return 0;
 }

@@ -37,6 +37,7 @@ struct dump_manifest {
 	uint64_t term;
 	uint64_t revision;
 	uint64_t compact_revision;
+	uint64_t hash; /* mvcc_hash */
 	uint64_t entries[DUMP_DATABASES];
 	uint64_t bytes; /* about, of the whole stream */
 	struct span state;
