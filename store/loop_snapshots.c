@@ -86,6 +86,18 @@ int loop_switch_stores(void *ctx, uint64_t index, uint64_t term)
 	return folders_switch(s->config.data);
 }
 
+/* Who has what would be kept without them needs nothing held back. */
+static void note_caught_up(struct store *s, const struct raft_status *status, struct trim_facts facts)
+{
+	if (facts.held == UINT64_MAX || status->role != RAFT_LEADER)
+		return;
+	facts.held = UINT64_MAX;
+	uint64_t point = trim_point(&facts);
+	for (uint32_t i = 0; i < status->members_count; i++)
+		if (status->members[i].match >= point && !status->members[i].snapshot)
+			snapshots_caught_up(s->snapshots, status->members[i].id);
+}
+
 void loop_trim_log(struct store *s, const struct raft_status *status, uint64_t *trimmed)
 {
 	struct wal_writer_stats stats;
@@ -97,6 +109,7 @@ void loop_trim_log(struct store *s, const struct raft_status *status, uint64_t *
 					 .held = snapshots_floor(s->snapshots),
 					 .bytes = stats.bytes};
 	uint64_t point = trim_point(&facts);
+	note_caught_up(s, status, facts);
 	if (stats.first > status->log_first)
 		replica_trimmed(s->replica, stats.first);
 	if (point > *trimmed) {

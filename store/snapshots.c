@@ -37,6 +37,8 @@ struct snapshots {
 	struct frames out;
 	uint64_t wanted[MEMBERS_MAX];
 	size_t wanted_count;
+	uint64_t caught_up[MEMBERS_MAX];
+	size_t caught_up_count;
 	uint64_t over[MEMBERS_MAX];
 	size_t over_count;
 	bool leads;
@@ -126,6 +128,8 @@ struct work {
 	struct frames in;
 	uint64_t wanted[MEMBERS_MAX];
 	size_t wanted_count;
+	uint64_t caught_up[MEMBERS_MAX];
+	size_t caught_up_count;
 	bool lost_lead;
 	bool settled;
 	struct mvcc *unwanted;
@@ -143,7 +147,8 @@ static bool await(struct snapshots *t)
 {
 	int64_t deadline_ns = deadline_of(t);
 	struct timespec until = {.tv_sec = deadline_ns / 1000000000, .tv_nsec = deadline_ns % 1000000000};
-	while (!t->stop && t->in.count == 0 && t->wanted_count == 0 && !t->lost_lead && !t->settled && clock_mono_ns() < deadline_ns) {
+	while (!t->stop && t->in.count == 0 && t->wanted_count == 0 && t->caught_up_count == 0 && !t->lost_lead && !t->settled &&
+	       clock_mono_ns() < deadline_ns) {
 		if (deadline_ns == INT64_MAX)
 			pthread_cond_wait(&t->work, &t->mutex);
 		else
@@ -158,10 +163,12 @@ static void take_in(struct snapshots *t, struct work *w)
 	t->in.count = 0;
 	memcpy(w->wanted, t->wanted, sizeof(w->wanted));
 	w->wanted_count = t->wanted_count;
+	memcpy(w->caught_up, t->caught_up, sizeof(w->caught_up));
+	w->caught_up_count = t->caught_up_count;
 	w->lost_lead = t->lost_lead;
 	w->settled = t->settled;
 	w->unwanted = t->unwanted;
-	t->wanted_count = 0;
+	t->wanted_count = t->caught_up_count = 0;
 	t->lost_lead = t->settled = false;
 	t->unwanted = NULL;
 }
@@ -186,6 +193,8 @@ static void carry_out(struct snapshots *t, struct work *w)
 	}
 	if (w->lost_lead)
 		source_lead(t->source, false);
+	for (size_t i = 0; i < w->caught_up_count; i++)
+		source_caught_up(t->source, w->caught_up[i]);
 	for (size_t i = 0; i < w->wanted_count; i++)
 		source_want(t->source, w->wanted[i]);
 	for (size_t i = 0; i < w->in.count; i++)
@@ -287,6 +296,14 @@ void snapshots_want(struct snapshots *t, uint64_t to)
 {
 	pthread_mutex_lock(&t->mutex);
 	add_once(t->wanted, &t->wanted_count, to);
+	pthread_cond_signal(&t->work);
+	pthread_mutex_unlock(&t->mutex);
+}
+
+void snapshots_caught_up(struct snapshots *t, uint64_t member)
+{
+	pthread_mutex_lock(&t->mutex);
+	add_once(t->caught_up, &t->caught_up_count, member);
 	pthread_cond_signal(&t->work);
 	pthread_mutex_unlock(&t->mutex);
 }

@@ -30,6 +30,7 @@ void snapshots_free(struct snapshots *t);
 void snapshots_frame(struct snapshots *t, uint64_t from, struct span payload);
 void snapshots_want(struct snapshots *t, uint64_t to);
 void snapshots_lead(struct snapshots *t, bool leads);
+void snapshots_caught_up(struct snapshots *t, uint64_t member);
 /* source_floor, as of late. */
 uint64_t snapshots_floor(const struct snapshots *t);
 

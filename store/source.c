@@ -178,6 +178,13 @@ static bool pull(struct session *x, const struct transfer_frame *f)
 	return true;
 }
 
+void source_caught_up(struct source *s, uint64_t to)
+{
+	struct session *x = session_of(s, to);
+	if (x && x->state == LINGERING)
+		end_session(x);
+}
+
 void source_frame(struct source *s, uint64_t from, const struct transfer_frame *f, int64_t now_ns)
 {
 	struct session *x = session_of(s, from);

@@ -11,7 +11,7 @@
 #include "store/transfer.h"
 
 #define SOURCE_AT_ONCE 2
-#define SOURCE_BYTES_PER_S (64u << 20)
+#define SOURCE_BYTES_PER_S (32u << 20)
 #define SOURCE_OFFER_NS INT64_C(1000000000)   /* offered again when nothing was pulled for so long */
 #define SOURCE_IDLE_NS INT64_C(60000000000)   /* then it is given up; also how long the log is held back afterwards */
 #define SOURCE_FAILED_NS INT64_C(30000000000) /* offered anew, after it was damaged or a disk was full */
@@ -37,6 +37,8 @@ void source_want(struct source *s, uint64_t to);
 /* This member leads, or does not any more: then what nobody has pulled yet is dropped. */
 void source_lead(struct source *s, bool leads);
 void source_frame(struct source *s, uint64_t from, const struct transfer_frame *f, int64_t now_ns);
+/* A member that took one has what the log would be trimmed to without it: nothing is held back for it any more. */
+void source_caught_up(struct source *s, uint64_t to);
 /* Does what is due: at most one chunk is read from the disk and sent. */
 void source_run(struct source *s, int64_t now_ns);
 /* When source_run has something to do; INT64_MAX: nothing. */

@@ -26,7 +26,7 @@
 #define ORIGIN_META "lorigin"
 #define NAME_BYTES_MAX 64u
 /* What a transaction takes before it is committed: a sync for each, and a crash loses no more. */
-#define COMMIT_BYTES (8u << 20)
+#define COMMIT_BYTES (2u << 20)
 
 struct mvcc_load {
 	struct backend backend;

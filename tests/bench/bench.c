@@ -1,13 +1,14 @@
-/* bench: the program behind `make bench`: bench [serial|linearizable|failover|keys]..., all of them without an argument.
+/* bench: the program behind `make bench`: bench [serial|linearizable|failover|keys|snapshot]..., all of them without an argument.
  *
  * For every case one line, `bench NAME ...`, for what the machine allows `limit NAME ...`, and then `floor NAME value=X bound=X
  * met|MISSED`. A floor that is missed is a result, not a failure: the exit status is 0 when everything could be measured.
- * BENCH_SECONDS is the time of each case (2), BENCH_KEYS the number of keys (1000000). */
+ * BENCH_SECONDS is the time of each case (2), BENCH_KEYS the number of keys (1000000), BENCH_SNAPSHOT_MIB the size of a snapshot (1024). */
 #include "tests/lib/bench_cases.h"
 #include "tests/lib/bench_failover.h"
 #include "tests/lib/bench_guard.h"
 #include "tests/lib/bench_keys.h"
 #include "tests/lib/bench_report.h"
+#include "tests/lib/bench_snapshot.h"
 
 #include <limits.h>
 #include <stdbool.h>
@@ -82,15 +83,19 @@ static int work_keys(const char *root)
 	return end_part(bench_keys_run((unsigned)setting("BENCH_KEYS", 1000000)));
 }
 
+static int work_snapshot(const char *root)
+{
+	(void)root;
+	return end_part(bench_snapshot_run((unsigned)setting("BENCH_SNAPSHOT_MIB", 1024)));
+}
+
 /* Each part runs in processes of its own: one that cannot be measured leaves the others to be. */
 static const struct part {
 	const char *name;
 	int (*work)(const char *root);
 } parts[] = {
-	{"serial", work_serial},
-	{"linearizable", work_linearizable},
-	{"failover", work_failover},
-	{"keys", work_keys},
+	{"serial", work_serial}, {"linearizable", work_linearizable}, {"failover", work_failover},
+	{"keys", work_keys},     {"snapshot", work_snapshot},
 };
 #define PARTS (sizeof(parts) / sizeof(parts[0]))
 
@@ -115,7 +120,7 @@ int main(int argc, char **argv)
 	int rc = 0;
 	for (int i = 1; i < argc; i++) {
 		if (!known(argv[i])) {
-			fprintf(stderr, "usage: bench [serial|linearizable|failover|keys]...\n");
+			fprintf(stderr, "usage: bench [serial|linearizable|failover|keys|snapshot]...\n");
 			return 2;
 		}
 	}

@@ -1,3 +1,3 @@
 #!/bin/sh
-# Run by `make bench`: the measurements, or only the parts that are named (serial linearizable failover keys).
+# Run by `make bench`: the measurements, or only the parts that are named (serial linearizable failover keys snapshot).
 exec "${BUILD:-build}/tests/bench/bench" "$@"
