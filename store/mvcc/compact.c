@@ -224,7 +224,8 @@ static int lives_on(struct mvcc *m, MDB_txn *txn, uint64_t main, uint64_t ino, b
 			c->moved_main = 0;
 			return error;
 		}
-		qsort(c->moved, c->moved_count, sizeof *c->moved, by_number);
+		if (c->moved_count > 1)
+			qsort(c->moved, c->moved_count, sizeof *c->moved, by_number);
 	}
 	*out = c->moved_count > 0 && bsearch(&ino, c->moved, c->moved_count, sizeof ino, by_number);
 	return 0;
