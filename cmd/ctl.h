@@ -75,6 +75,7 @@ int ctl_watch(struct ctl *ctl);
 int ctl_lease(struct ctl *ctl);
 int ctl_lock(struct ctl *ctl);
 int ctl_elect(struct ctl *ctl);
+int ctl_check(struct ctl *ctl);
 
 /* Asks; the answer is in *call, for client_call_done in any case. CTL_DONE, or the reason is said on stderr. */
 int ctl_ask(struct ctl *ctl, struct client_call *call, const struct request *r);

@@ -32,13 +32,12 @@ static const struct command_entry commands[] = {
 	 ctl_lease},
 	{"lock", "NAME [--ttl SECONDS] [COMMAND...]", 1, INT_MAX, GIVEN_TTL, ctl_lock},
 	{"elect", "NAME VALUE [--ttl SECONDS]", 2, 2, GIVEN_TTL, ctl_elect},
+	{"check", "perf", 1, 1, 0, ctl_check},
 	{"compact", "REV", 1, 1, 0, ctl_compact},
 	{"endpoint", "status | health | hash", 1, 1, 0, ctl_endpoint},
 	{"snapshot", "save FILE [--consistency serial|linearizable] | restore FILE DATA | status FILE", 2, 3, GIVEN_CONSISTENCY,
 	 ctl_snapshot},
 };
-
-static const char *const later[] = {"check"};
 
 static void usage(FILE *to)
 {
@@ -49,15 +48,6 @@ static void usage(FILE *to)
 	fprintf(to, "An endpoint is HOST:PORT, or the DATA directory of a node on this machine; TALLYCTL_ENDPOINTS gives a default.\n"
 		    "FILE is the secret= of the cluster, for endpoints HOST:PORT; TALLYCTL_SECRET gives a default.\n"
 		    "POLICY is round_robin, random, least_connections or weighted (HOST:PORT*WEIGHT).\n");
-}
-
-static bool is_later(const struct ctl_options *o)
-{
-	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
-		if (strcmp(o->args[0], later[i]) == 0)
-			return true;
-	}
-	return false;
 }
 
 /* NULL, with the reason said, if the command line makes no sense. */
@@ -113,10 +103,6 @@ int main(int argc, char **argv)
 	if (o.version) {
 		printf("tallyctl %s\n", TALLYFS_VERSION);
 		return CTL_DONE;
-	}
-	if (o.args_count > 0 && is_later(&o)) {
-		ctl_say("%s: not supported yet", o.args[0]);
-		return CTL_REFUSED;
 	}
 	if (o.wrong[0]) {
 		ctl_say("%s", o.wrong);

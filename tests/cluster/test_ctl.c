@@ -164,13 +164,36 @@ static void status_and_health_answer_without_a_quorum(void **state)
 	run_done(&r);
 }
 
+/* How fast this machine is now says nothing: only what is said, and that nothing is left behind. */
+static void a_check_of_the_speed_tells_its_figures_and_cleans_up(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(1, NULL);
+	struct run_result r;
+	expect(c, 0, NULL, "put", "mine", "x");
+	tallyctl(c, 0, &r, "check", "perf", NULL);
+	assert_true(r.status == 0 || r.status == 1);
+	assert_non_null(strstr(r.out, ": Throughput is "));
+	assert_non_null(strstr(r.out, ": Slowest request took "));
+	assert_non_null(strstr(r.out, "PASS: 0 requests failed\n"));
+	assert_non_null(strstr(r.out, r.status == 0 ? "\nPASS\n" : "\nFAIL\n"));
+	run_done(&r);
+	expect(c, 0, "mine\n", "get", "", "--prefix", "--keys-only");
+	assert_int_equal(node_number(c, 0, "keys"), 1);
+	expect(c, 2, "", "check", "speed");
+}
+
 int main(void)
 {
 #define STORY(f) cmocka_unit_test_teardown(f, cluster_teardown)
 	const struct CMUnitTest tests[] = {
-		STORY(keys_and_files_are_the_same_thing),    STORY(prefixes_limits_and_counts),
-		STORY(a_history_tells_puts_and_deletes),     STORY(each_kind_of_failure_has_its_exit_status),
-		STORY(large_values_pass_in_both_directions), STORY(status_and_health_answer_without_a_quorum),
+		STORY(keys_and_files_are_the_same_thing),
+		STORY(prefixes_limits_and_counts),
+		STORY(a_history_tells_puts_and_deletes),
+		STORY(each_kind_of_failure_has_its_exit_status),
+		STORY(a_check_of_the_speed_tells_its_figures_and_cleans_up),
+		STORY(large_values_pass_in_both_directions),
+		STORY(status_and_health_answer_without_a_quorum),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
