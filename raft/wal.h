@@ -86,8 +86,8 @@ void wal_writer_save(struct wal_writer *t, uint64_t ticket, const struct raft_ha
 /* Before the save that is queued next, the log begins anew (wal_reset), after events.resetting. At most one at a time: the save that follows it
  * has been reported as stored before there is another. */
 void wal_writer_reset(struct wal_writer *t, uint64_t index, uint64_t term);
-/* Reads entries lo..hi-1, as many as fit, after all that was queued before. A member has one question open: a newer one replaces it. Up to
- * RAFT_MEMBERS_MAX members. Saves go first. */
+/* Reads entries lo..hi-1, as many as fit, after all that was queued before. A member has one question open: a newer one replaces it. One for more
+ * than RAFT_MEMBERS_MAX members at once is dropped. Saves go first. */
 void wal_writer_fetch(struct wal_writer *t, uint64_t to, uint64_t lo, uint64_t hi, size_t bytes_max);
 void wal_writer_trim(struct wal_writer *t, uint64_t index);
 /* Figures for @status, read without waiting: bytes on disk, saves and syncs done so far, first index held, and wal_within(WAL_KEEP_BYTES). Any

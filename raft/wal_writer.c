@@ -274,11 +274,11 @@ void wal_writer_fetch(struct wal_writer *t, uint64_t to, uint64_t lo, uint64_t h
 	pthread_mutex_lock(&t->lock);
 	while (i < t->fetches_count && t->fetches[i].to != to)
 		i++;
-	assert(i < RAFT_MEMBERS_MAX);
-	t->fetches[i] = (struct fetch){to, lo, hi, bytes_max};
-	if (i == t->fetches_count)
-		t->fetches_count++;
-	pthread_cond_signal(&t->work);
+	if (i < RAFT_MEMBERS_MAX) {
+		t->fetches[i] = (struct fetch){to, lo, hi, bytes_max};
+		t->fetches_count += i == t->fetches_count;
+		pthread_cond_signal(&t->work);
+	}
 	pthread_mutex_unlock(&t->lock);
 }
 

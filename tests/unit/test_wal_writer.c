@@ -205,6 +205,24 @@ static void a_fetch_sees_the_saves_before_it(void **state)
 	assert_int_equal(t.failed_calls, 0);
 }
 
+/* Members come and go while a disk hangs. The core asks again for what is not answered. */
+static void a_fetch_for_one_member_too_many_is_dropped(void **state)
+{
+	struct fixture *f = *state;
+	struct told t;
+	fixture_must_open(f);
+	struct wal_writer *w = start(f, &t);
+	pthread_mutex_lock(&t.lock);
+	queue_entry(w, 1, 1, 1, 500); /* the thread cannot tell that it is stored */
+	for (uint64_t to = 1; to <= 2 * RAFT_MEMBERS_MAX; to++)
+		wal_writer_fetch(w, to, 1, 2, 5000);
+	pthread_mutex_unlock(&t.lock);
+	wait_for(&t, &t.stored_calls, 1);
+	wal_writer_stop(w);
+	assert_in_range(t.fetched_calls, RAFT_MEMBERS_MAX, 2 * RAFT_MEMBERS_MAX);
+	assert_int_equal(t.failed_calls, 0);
+}
+
 static void a_fetch_gives_at_most_one_append_of_entries(void **state)
 {
 	struct fixture *f = *state;
@@ -339,6 +357,7 @@ int main(void)
 		TEST(replaced_tails_keep_their_order_when_saves_are_merged),
 		TEST(stopping_stores_what_is_queued),
 		TEST(a_fetch_sees_the_saves_before_it),
+		TEST(a_fetch_for_one_member_too_many_is_dropped),
 		TEST(a_fetch_gives_at_most_one_append_of_entries),
 		TEST(trimming_shows_in_the_figures),
 		TEST(the_next_segment_is_ready_before_it_is_needed),
