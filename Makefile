@@ -41,7 +41,7 @@ SIM_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/sim/sim.c tests/sim/
 	$(wildcard tests/lib/lincheck*.c))
 # What the simulator puts itself in place of, or looks at, on its way: the system's calls, then the production code's own.
 SIM_WRAP  := malloc calloc realloc reallocarray free strdup strndup clock_gettime read write close poll eventfd getrandom \
-	access rename open fsync unlink rmdir mkdir fstat \
+	access rename open fsync unlink rmdir mkdir fstat stat fopen flock opendir readdir closedir \
 	$(addprefix pthread_,create join detach setname_np sigmask mutex_init mutex_destroy mutex_lock mutex_trylock mutex_unlock \
 	cond_init cond_destroy cond_wait cond_timedwait cond_signal cond_broadcast \
 	rwlock_init rwlock_destroy rwlock_rdlock rwlock_wrlock rwlock_unlock) \

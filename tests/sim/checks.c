@@ -4,10 +4,12 @@
 #include "store/trim.h"
 #include "tests/sim/heap.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define SLOTS_MIN 4096u
+#define VIEWS_MAX 256u
 
 /* An entry of any log, known by index and term. */
 struct known {
@@ -24,8 +26,9 @@ struct committed {
 	uint64_t applied_hash; /* of what it put; 0: nobody has applied it yet */
 };
 
-/* What a machine's log was told to be durable, and what its raft said last. */
+/* What the log of a member was told to be durable, and what its raft said last. A machine that lost its data is another member afterwards. */
 struct view {
+	uint64_t id;
 	uint64_t *terms; /* of durable entries, by index */
 	size_t terms_capacity;
 	uint64_t base;
@@ -49,7 +52,10 @@ static struct {
 	uint64_t committed_last;
 	uint64_t *leaders; /* by term */
 	size_t leaders_capacity;
-	struct view views[MACHINES_MAX];
+	struct view *views[VIEWS_MAX];
+	uint32_t views_count;
+	struct view *of_machine[MACHINES_MAX];
+	struct view nobody; /* of a machine that is no member yet */
 } checks;
 
 int __real_wal_open(const struct wal_config *config, struct wal **out, char *why, size_t why_size);
@@ -92,7 +98,28 @@ uint64_t checks_committed(void)
 
 static struct view *view_of(const struct machine *m)
 {
-	return &checks.views[m->number - 1];
+	struct view *v = checks.of_machine[m->number - 1];
+	return v ? v : &checks.nobody;
+}
+
+static struct view *view_of_id(uint64_t id)
+{
+	for (uint32_t i = 0; i < checks.views_count; i++)
+		if (checks.views[i]->id == id)
+			return checks.views[i];
+	return NULL;
+}
+
+static void become(const struct machine *m, uint64_t id)
+{
+	struct view *v = view_of_id(id);
+	if (!v) {
+		if (checks.views_count == VIEWS_MAX)
+			abort();
+		v = checks.views[checks.views_count++] = world_zalloc(sizeof(*v));
+		v->id = id;
+	}
+	checks.of_machine[m->number - 1] = v;
 }
 
 static struct view *view_now(void)
@@ -196,8 +223,8 @@ static void note_saved(const struct machine *m, const struct raft *r, const stru
 
 static bool holds_durably(uint64_t member, uint64_t index, uint64_t term)
 {
-	const struct view *v = &checks.views[member - 1];
-	return index <= v->base || (index <= v->last && index < v->terms_capacity && v->terms[index] == term);
+	const struct view *v = view_of_id(member);
+	return v && (index <= v->base || (index <= v->last && index < v->terms_capacity && v->terms[index] == term));
 }
 
 static bool majority_holds(const uint64_t *members, uint32_t count, uint64_t index, uint64_t term)
@@ -206,6 +233,23 @@ static bool majority_holds(const uint64_t *members, uint32_t count, uint64_t ind
 	for (uint32_t i = 0; i < count; i++)
 		hold += holds_durably(members[i], index, term);
 	return count == 0 || 2 * hold > count;
+}
+
+static bool quorum_holds(const struct raft *r, uint64_t index, uint64_t term)
+{
+	const struct raft_members *in_force = raft_members_now(r);
+	return majority_holds(in_force->voters, in_force->voters_count, index, term) &&
+	       majority_holds(in_force->outgoing, in_force->outgoing_count, index, term);
+}
+
+/* Who hears of it first may be behind on the configuration. */
+static bool any_quorum_holds(uint64_t index, uint64_t term)
+{
+	for (uint32_t i = 0; i < machines_count; i++)
+		if (checks_leads(&machines[i]) && machines[i].store && machines[i].store->raft &&
+		    quorum_holds(machines[i].store->raft, index, term))
+			return true;
+	return false;
 }
 
 static void note_committed(const struct machine *m, const struct raft *r, const struct raft_entry *e)
@@ -219,12 +263,10 @@ static void note_committed(const struct machine *m, const struct raft *r, const 
 	struct committed *c = &checks.committed[e->index];
 	uint64_t hash = entry_hash(e);
 	if (c->term == 0) {
-		const struct raft_members *members = raft_members_now(r);
 		*c = (struct committed){.term = e->term, .hash = hash, .seen_in_term = v->term};
 		if (e->index > checks.committed_last)
 			checks.committed_last = e->index;
-		if (!majority_holds(members->voters, members->voters_count, e->index, e->term) ||
-		    !majority_holds(members->outgoing, members->outgoing_count, e->index, e->term))
+		if (!quorum_holds(r, e->index, e->term) && !any_quorum_holds(e->index, e->term))
 			violated("machine %u takes entry %llu of term %llu for committed, which no majority has durable", m->number,
 				 (unsigned long long)e->index, (unsigned long long)e->term);
 	} else if (c->term != e->term || c->hash != hash) {
@@ -258,10 +300,10 @@ static void note_leader(const struct machine *m, const struct raft *r, const str
 	happened(HAPPENED_leader, m->number, s->term, s->log_last);
 	checks.leaders = reach(checks.leaders, &checks.leaders_capacity, s->term, sizeof(*checks.leaders));
 	uint64_t *leader = &checks.leaders[s->term];
-	if (*leader != 0 && *leader != m->number)
-		violated("election safety: machines %llu and %u both lead term %llu", (unsigned long long)*leader, m->number,
-			 (unsigned long long)s->term);
-	*leader = m->number;
+	if (*leader != 0 && *leader != s->id)
+		violated("election safety: %016llx and %016llx (machine %u) both lead term %llu", (unsigned long long)*leader,
+			 (unsigned long long)s->id, m->number, (unsigned long long)s->term);
+	*leader = s->id;
 	for (uint32_t i = 0; i < machines_count; i++)
 		if (&machines[i] != m && checks_leads(&machines[i]))
 			happened(HAPPENED_rival, m->number, i + 1, 0);
@@ -398,6 +440,7 @@ int __wrap_wal_reset(struct wal *w, uint64_t index, uint64_t term)
 int __wrap_wal_open(const struct wal_config *config, struct wal **out, char *why, size_t why_size)
 {
 	struct machine *m = machine_now();
+	become(m, config->node_id);
 	struct view *v = view_of(m);
 	struct wal_config small = *config;
 	small.segment_bytes = machine_settings.segment_bytes;
@@ -544,7 +587,5 @@ void checks_machine_died(struct machine *m)
 
 void checks_forget(struct machine *m)
 {
-	struct view *v = view_of(m);
-	heap_free(v->terms);
-	*v = (struct view){.terms = NULL};
+	checks.of_machine[m->number - 1] = NULL;
 }

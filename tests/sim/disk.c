@@ -11,6 +11,7 @@ void disks_begin(void)
 		moods[i] = (struct disk_mood){.sync_ns_max = 2 * MS};
 	log_disks_begin();
 	store_disks_begin();
+	node_files_begin();
 }
 
 struct disk_mood *disk_mood(struct machine *m)
@@ -37,6 +38,7 @@ void disk_power_cut(struct machine *m)
 {
 	log_disk_power_cut(m);
 	store_disk_power_cut(m);
+	node_file_power_cut(m);
 }
 
 void disk_closed(struct machine *m)
@@ -56,6 +58,7 @@ void disk_replace(struct machine *m)
 {
 	log_disk_clear(m);
 	store_disk_clear(m);
+	node_file_removed(m);
 	m->damaged = false;
 	m->lost = false;
 }

@@ -32,6 +32,7 @@ void log_disk_closed(struct machine *m);
 bool log_disk_flip_bit(struct machine *m);
 void log_disk_clear(struct machine *m);
 void log_disks_begin(void);
+bool log_disk_exists(const struct machine *m);
 /* lmdb.c */
 void store_disk_power_cut(struct machine *m);
 void store_disk_closed(struct machine *m);
@@ -45,5 +46,16 @@ void store_disk_empty(struct machine *m, const char *path);
 void store_disk_rename(struct machine *m, const char *from, const char *to);
 uint32_t store_disk_name_changes(const struct machine *m);
 void store_disk_names_synced(struct machine *m, uint32_t changes);
+
+/* node_file.c */
+void node_files_begin(void);
+bool node_file_exists(const struct machine *m);
+/* What was written to node.new is on the disk; the error of the sync. */
+int node_file_sync(struct machine *m);
+/* node.new has become node. */
+void node_file_renamed(struct machine *m);
+void node_file_removed(struct machine *m);
+void node_file_names_synced(struct machine *m);
+void node_file_power_cut(struct machine *m);
 
 #endif

@@ -1,4 +1,4 @@
-/* The names below a machine's DATA (m1 and so on): folders that each hold one store. Calls for other paths are not the daemon's. */
+/* The names below a machine's DATA (m1 and so on): folders that each hold one store, the log's, and the node file. */
 #include "tests/sim/disk.h"
 
 #include <errno.h>
@@ -20,6 +20,21 @@ int __wrap_rmdir(const char *path);
 int __wrap_mkdir(const char *path, mode_t mode);
 int __wrap_fstat(int fd, struct stat *st);
 
+/* What comes after "m1/". */
+static bool is_called(const char *path, const char *name)
+{
+	const char *slash = strchr(path, '/');
+	return slash && strcmp(slash + 1, name) == 0;
+}
+
+static bool exists(const char *path)
+{
+	struct machine *m = machine_now();
+	if (is_called(path, "wal"))
+		return log_disk_exists(m);
+	return is_called(path, "node") ? node_file_exists(m) : store_disk_has(m, path);
+}
+
 static int result(int error)
 {
 	if (error == 0)
@@ -31,13 +46,17 @@ static int result(int error)
 int __wrap_access(const char *path, int mode)
 {
 	(void)mode;
-	return result(store_disk_has(machine_now(), path) ? 0 : ENOENT);
+	return result(exists(path) ? 0 : ENOENT);
 }
 
 int __wrap_rename(const char *from, const char *to)
 {
 	struct machine *m = machine_now();
 	machine_effect(m);
+	if (is_called(to, "node")) {
+		node_file_renamed(m);
+		return 0;
+	}
 	if (!store_disk_has(m, from))
 		return result(ENOENT);
 	if (store_disk_has(m, to))
@@ -46,10 +65,10 @@ int __wrap_rename(const char *from, const char *to)
 	return 0;
 }
 
-/* Only DATA itself is opened, to be synced. */
+/* DATA itself, to be synced, and the lock. */
 int __wrap_open(const char *path, int flags, ...)
 {
-	if (!(flags & O_DIRECTORY))
+	if (!(flags & O_DIRECTORY) && !is_called(path, "lock"))
 		violated("the daemon opens %s", path);
 	return FD_DATA;
 }
@@ -57,12 +76,14 @@ int __wrap_open(const char *path, int flags, ...)
 int __wrap_fsync(int fd)
 {
 	struct machine *m = machine_now();
-	if (fd != FD_DATA)
-		violated("the daemon syncs descriptor %d", fd);
+	if (fd != FD_DATA) /* of node.new, which has none */
+		return result(-node_file_sync(m));
 	uint32_t changes = store_disk_name_changes(m);
 	int error = disk_sync_takes(m);
-	if (error == 0)
+	if (error == 0) {
 		store_disk_names_synced(m, changes);
+		node_file_names_synced(m);
+	}
 	return result(-error);
 }
 
@@ -72,6 +93,10 @@ int __wrap_unlink(const char *path)
 	char folder[PATH_BYTES];
 	const char *slash = strrchr(path, '/');
 	machine_effect(machine_now());
+	if (is_called(path, "node")) {
+		node_file_removed(machine_now());
+		return 0;
+	}
 	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
 	if (!store_disk_has(machine_now(), folder))
 		return result(ENOENT);
@@ -83,6 +108,8 @@ int __wrap_unlink(const char *path)
 int __wrap_rmdir(const char *path)
 {
 	machine_effect(machine_now());
+	if (is_called(path, "wal"))
+		log_disk_clear(machine_now());
 	if (!store_disk_has(machine_now(), path))
 		return result(ENOENT);
 	store_disk_rename(machine_now(), path, "");

@@ -302,6 +302,11 @@ bool log_disk_flip_bit(struct machine *m)
 	return true;
 }
 
+bool log_disk_exists(const struct machine *m)
+{
+	return disks[m->number - 1] != NULL;
+}
+
 void log_disk_clear(struct machine *m)
 {
 	disks[m->number - 1] = NULL;

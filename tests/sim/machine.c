@@ -101,6 +101,14 @@ static void describe(const struct machine *m, struct store_config *c)
 		.election_ms = machine_settings.election_ms,
 		.max_file = 64u << 20,
 	};
+	/* cluster=: those that were there at the beginning, and a node that came later adds itself. */
+	for (uint32_t i = 1; i <= MACHINES_MAX; i++) {
+		if (i > machine_settings.first_members && i != m->number)
+			continue;
+		struct store_member *one = &c->members[c->members_count++];
+		snprintf(one->name, sizeof(one->name), "n%u", i);
+		snprintf(one->address, sizeof(one->address), "m%u:7701", i);
+	}
 }
 
 /* A daemon may refuse to start because its disk fails now, or was damaged; for no other reason. */

@@ -49,6 +49,7 @@ extern uint32_t machines_count;
 
 /* How the daemons of this run are configured. */
 struct machine_settings {
+	uint32_t first_members; /* machines 1 to this one begin the cluster */
 	uint32_t heartbeat_ms;
 	uint32_t election_ms;
 	int64_t timeout_ns;

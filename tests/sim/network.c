@@ -13,8 +13,10 @@
 
 struct packet {
 	struct packet *next;
-	uint32_t from, to;
+	uint32_t from, to; /* machines */
 	uint32_t references;
+	uint64_t cluster_id;
+	uint64_t from_id, to_id;
 	uint64_t epoch;
 	uint8_t kind;
 	size_t size;
@@ -23,7 +25,12 @@ struct packet {
 
 struct peer_net {
 	struct machine *machine;
+	uint64_t cluster_id;
+	uint64_t self;
 	uint64_t epoch;
+	uint64_t links[PEER_MEMBERS_MAX]; /* ids, and where they are */
+	uint32_t places[PEER_MEMBERS_MAX];
+	uint32_t links_count;
 	struct peer_stats stats;
 	int fd;
 };
@@ -175,13 +182,35 @@ static void transmit(struct packet *p)
 
 /* --- peer.h --- */
 
+/* The machine that an address names: m3:7701. */
+static uint32_t machine_at(const char *address)
+{
+	uint32_t number = (uint32_t)strtoul(address + 1, NULL, 10);
+	return number >= 1 && number <= MACHINES_MAX ? number : 0;
+}
+
+int peer_net_set_members(struct peer_net *n, const struct peer_member *members, uint32_t members_count)
+{
+	n->links_count = 0;
+	for (uint32_t i = 0; i < members_count; i++) {
+		if (members[i].id == n->self || machine_at(members[i].address) == 0)
+			continue;
+		n->links[n->links_count] = members[i].id;
+		n->places[n->links_count++] = machine_at(members[i].address);
+	}
+	return 0;
+}
+
 int peer_net_open(const struct peer_config *config, struct peer_net **out, char *why, size_t why_size)
 {
 	(void)why, (void)why_size;
 	struct peer_net *n = calloc(1, sizeof(*n));
 	n->machine = machine_now();
+	n->cluster_id = config->cluster_id;
+	n->self = config->self;
 	n->epoch = config->epoch;
 	n->fd = system_network_fd(n->machine);
+	peer_net_set_members(n, config->members, config->members_count);
 	*out = n;
 	return 0;
 }
@@ -197,23 +226,44 @@ int peer_net_fd(const struct peer_net *n)
 	return n->fd;
 }
 
-int peer_net_send(struct peer_net *n, uint64_t to, enum peer_kind kind, struct span payload)
+void peer_net_become(struct peer_net *n, uint64_t cluster_id, uint64_t self, uint64_t epoch)
+{
+	n->cluster_id = cluster_id;
+	n->self = self;
+	n->epoch = epoch;
+}
+
+void peer_net_count_foreign(struct peer_net *n)
+{
+	n->stats.foreign++;
+}
+
+static uint32_t place_of(const struct peer_net *n, uint64_t id)
+{
+	for (uint32_t i = 0; i < n->links_count; i++)
+		if (n->links[i] == id)
+			return n->places[i];
+	return 0;
+}
+
+static int send_to(struct peer_net *n, uint32_t place, uint64_t to, enum peer_kind kind, struct span payload)
 {
 	machine_effect(n->machine);
-	if (to == 0 || to > machines_count)
-		return -ENOENT;
 	if (payload.size > PEER_PAYLOAD_MAX)
 		violated("machine %u sends a frame of %zu bytes", n->machine->number, payload.size);
 	n->stats.sent++;
-	happened(HAPPENED_send, n->machine->number, (uint64_t)kind << 32 | payload.size, to);
-	if (links[n->machine->number - 1][to - 1].cut) {
-		happened(HAPPENED_cut_off, n->machine->number, to, 0);
+	happened(HAPPENED_send, n->machine->number, (uint64_t)kind << 32 | payload.size, place);
+	if (links[n->machine->number - 1][place - 1].cut) {
+		happened(HAPPENED_cut_off, n->machine->number, place, 0);
 		return -EAGAIN;
 	}
 	struct packet *p = world_alloc(sizeof(*p) + payload.size);
 	*p = (struct packet){.from = n->machine->number,
-			     .to = (uint32_t)to,
+			     .to = place,
 			     .references = 1,
+			     .cluster_id = n->cluster_id,
+			     .from_id = n->self,
+			     .to_id = to,
 			     .epoch = n->epoch,
 			     .kind = (uint8_t)kind,
 			     .size = payload.size};
@@ -223,43 +273,51 @@ int peer_net_send(struct peer_net *n, uint64_t to, enum peer_kind kind, struct s
 	return 0;
 }
 
+int peer_net_send(struct peer_net *n, uint64_t to, enum peer_kind kind, struct span payload)
+{
+	uint32_t place = place_of(n, to);
+	return place == 0 ? -ENOENT : send_to(n, place, to, kind, payload);
+}
+
 int peer_net_send_to(struct peer_net *n, const char *address, uint64_t to, enum peer_kind kind, struct span payload)
 {
-	(void)address;
-	return peer_net_send(n, to, kind, payload);
+	uint32_t place = machine_at(address);
+	return place == 0 ? -EINVAL : send_to(n, place, to, kind, payload);
 }
 
-int peer_net_set_members(struct peer_net *n, const struct peer_member *members, uint32_t members_count)
+/* As in peer.c, but for the boots of senders: frames of older ones are taken, too. */
+static bool is_for_us(const struct peer_net *n, const struct packet *p)
 {
-	(void)n, (void)members, (void)members_count;
-	return 0;
-}
-
-void peer_net_become(struct peer_net *n, uint64_t cluster_id, uint64_t self, uint64_t epoch)
-{
-	(void)cluster_id, (void)self;
-	n->epoch = epoch;
-}
-
-void peer_net_count_foreign(struct peer_net *n)
-{
-	n->stats.foreign++;
+	bool ours = p->cluster_id == n->cluster_id && p->to_id == n->self;
+	bool known = place_of(n, p->from_id) != 0;
+	return p->kind == PEER_JOIN || (ours && (known || p->kind == PEER_MEMBERS));
 }
 
 int peer_net_receive(struct peer_net *n, struct peer_frame *out)
 {
 	struct inbox *in = &inboxes[n->machine->number - 1];
-	struct packet *p = in->first;
+	struct packet *p;
+	while ((p = in->first)) {
+		in->first = p->next;
+		if (!in->first)
+			in->last = NULL;
+		in->count--;
+		if (is_for_us(n, p))
+			break;
+		happened(HAPPENED_foreign, n->machine->number, p->from, p->kind);
+		n->stats.foreign++;
+		release(p);
+	}
 	if (!p)
 		return 0;
-	in->first = p->next;
-	if (!in->first)
-		in->last = NULL;
-	in->count--;
 	n->stats.received++;
 	happened(HAPPENED_deliver, n->machine->number, (uint64_t)p->kind << 32 | p->size, p->from);
-	*out = (struct peer_frame){
-		.from = p->from, .epoch = p->epoch, .kind = p->kind, .known = true, .payload = {p->data, p->size}, .memory = p};
+	*out = (struct peer_frame){.from = p->from_id,
+				   .epoch = p->epoch,
+				   .kind = p->kind,
+				   .known = p->kind != PEER_JOIN && place_of(n, p->from_id) != 0,
+				   .payload = {p->data, p->size},
+				   .memory = p};
 	return 1;
 }
 

@@ -29,7 +29,8 @@ static void begin_cluster(void)
 		.cache_bytes = 1u << draw_between(8, 18),
 		.keep_entries = one_in(3) ? 10000 : (uint64_t)draw_between(10, 200),
 	};
-	machines_begin(sizes[draw_below(sizeof(sizes) / sizeof(sizes[0]))]);
+	machine_settings.first_members = sizes[draw_below(sizeof(sizes) / sizeof(sizes[0]))];
+	machines_begin(machine_settings.first_members);
 }
 
 static void begin_clients(void)
