@@ -16,7 +16,8 @@
  *             kind 2, entry:       8 u64 index 16 u64 term  24 data. It replaces an entry of that index and all after it
  *             kind 3, boot epoch:  8 u64 epoch
  *
- * A segment marked `anew` begins the log (wal_reset.c): what the segments before it held is void, and they go.
+ * A segment marked `anew` begins the log (wal_reset.c): what the segments before it held is void, and they go. So do those that a removal, which
+ * takes one segment after the other, left when it was cut short: they replace an entry that lay before them, in one that is gone.
  *
  * The first frame of a segment repeats the hard state and the epoch, so that older segments can go. A segment gets its name only when its head
  * and first frame are durable. A save larger than 4 MiB is cut into several frames, each made durable before the next is written.

@@ -22,9 +22,12 @@ void wal_push_segment(struct wal *w, const struct wal_segment *s)
 static int take_entry(struct wal *w, struct wal_segment *s, uint64_t frame_offset, const struct wal_record *record)
 {
 	const struct raft_entry *e = &record->entry;
-	if (e->index < w->index.first || e->index > w->last + 1)
+	if (e->index == 0 || e->index > w->last + 1)
 		return -EBADMSG;
-	wal_index_put(&w->index, e->index, (struct wal_place){s->number, (uint32_t)(frame_offset / WAL_BLOCK_BYTES), record->offset});
+	w->severed |= e->index < w->index.first;
+	if (!w->severed)
+		wal_index_put(&w->index, e->index,
+			      (struct wal_place){s->number, (uint32_t)(frame_offset / WAL_BLOCK_BYTES), record->offset});
 	w->last = e->index;
 	w->last_term = e->term;
 	if (e->index < s->low)

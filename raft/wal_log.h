@@ -57,6 +57,7 @@ struct wal {
 	uint64_t last;
 	uint64_t last_term;
 	struct wal_index index; /* index.first is the first entry held */
+	bool severed; /* while replaying: an entry was replaced that lay before the first segment, which thus belongs to what was being removed */
 
 	struct wal_window window;
 	struct writer scratch;
@@ -91,7 +92,7 @@ int wal_drop_segments(struct wal *w, uint32_t count);
 
 /* wal_reset.c: the log in memory holds nothing, and the last entry before it is (index, term). */
 void wal_enter_base(struct wal *w, uint64_t index, uint64_t term);
-/* Removes what lies before a segment that began the log anew. */
+/* Removes what lies before the segment that the log begins with. */
 int wal_drop_void(struct wal *w);
 
 /* wal_read.c */

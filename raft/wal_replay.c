@@ -145,9 +145,12 @@ static int replay_segment(struct wal *w, struct image *m, const struct wal_segme
 	rc = check_follows(w, m, &h, why);
 	if (rc != 0)
 		return rc;
-	if (h.anew)
+	/* A crash in the middle of a removal, which goes from the oldest segment on, leaves some that cannot be understood without those that are
+	 * gone. The one that is kept can, and so can all behind it: the log begins there. */
+	s.anew = h.anew || w->severed;
+	w->severed = false;
+	if (s.anew)
 		wal_enter_base(w, h.first - 1, h.base_term);
-	s.anew = h.anew;
 	s.seed = h.crc;
 	s.bytes = h.bytes;
 	s.base_term = h.base_term;
@@ -207,6 +210,9 @@ int wal_replay(struct wal *w, struct wal_why why)
 		if (rc == 0)
 			rc = replay_segment(w, &m, &list[i], why);
 	}
+	if (rc == 0 && w->severed)
+		rc = wal_refuse(why, -EBADMSG, "%s: an entry was replaced that lay before the first segment: segments are missing; " REMEDY,
+				w->disk.path);
 	free(m.data);
 	free(list);
 	return rc;

@@ -243,6 +243,37 @@ static void trimming_never_loses_the_term_before_a_replaced_tail(void **state)
 	assert_int_equal(wal_base_term(f->wal), 2);
 }
 
+/* A power cut in the middle of a trim, which removes one segment after the other. */
+static void a_trim_that_was_cut_short_is_ended_at_the_next_start(void **state)
+{
+	struct fixture *f = *state;
+	char names[64][64], path[5000];
+	fixture_must_open(f);
+	for (uint64_t i = 1; i <= 50; i++)
+		fixture_save(f, i, 1, 1000);
+	for (uint64_t i = 30; i <= 90; i++)
+		fixture_save(f, i, 2, 1000);
+	int before = fixture_segments(f, names, 64);
+	fixture_close(f);
+	/* What is left begins behind entry 30, which a later segment replaced: those in between were to go, too. */
+	uint64_t begins = 0;
+	for (int i = 0; begins <= 30; i++) {
+		assert_true(i + 1 < before);
+		snprintf(path, sizeof(path), "%s/%s", f->dir, names[i]);
+		assert_int_equal(unlink(path), 0);
+		begins = strtoull(names[i + 1] + 9, NULL, 16);
+	}
+	assert_true(begins < 50);
+	fixture_must_open(f);
+	assert_true(wal_first(f->wal) > begins && wal_first(f->wal) < 60);
+	assert_int_equal(wal_base_term(f->wal), 2);
+	assert_int_equal(wal_last(f->wal), 90);
+	fixture_must_read(f, wal_first(f->wal), 91, 2);
+	uint64_t first = wal_first(f->wal);
+	fixture_reopen(f);
+	assert_int_equal(wal_first(f->wal), first);
+}
+
 static int count_until(void *ctx, const struct raft_entry *entry)
 {
 	int *left = ctx;
@@ -344,6 +375,7 @@ int main(void)
 		TEST(the_newest_segments_within_a_size_are_known_by_their_first_entry),
 		TEST(trimming_everything_keeps_the_current_segment),
 		TEST(trimming_never_loses_the_term_before_a_replaced_tail),
+		TEST(a_trim_that_was_cut_short_is_ended_at_the_next_start),
 		TEST(a_read_stops_at_its_bytes_or_when_told),
 		TEST(a_segment_prepared_ahead_is_used_and_none_is_left_behind),
 		TEST(a_log_of_another_cluster_or_node_is_refused),
