@@ -2,6 +2,7 @@
 #include "raft/wal_log.h"
 #include "store/mvcc/inside.h"
 #include "store/trim.h"
+#include "tests/sim/admin.h"
 #include "tests/sim/heap.h"
 
 #include <stdlib.h>
@@ -561,7 +562,11 @@ void checks_converged(void)
 	const struct machine *first = NULL;
 	for (uint32_t i = 0; i < machines_count; i++) {
 		struct machine *m = &machines[i];
-		if (m->lost || m->damaged)
+		if (m->damaged || m->idle)
+			continue;
+		if (m->rejoins)
+			violated("machine %u did not get a place again after it had lost its data", m->number);
+		if (m->store && !admin_is_member(m))
 			continue;
 		if (!m->store) {
 			violated("machine %u is not up, although all has been healed", m->number);

@@ -1,4 +1,5 @@
 #include "tests/sim/faults.h"
+#include "tests/sim/admin.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/machine.h"
@@ -44,14 +45,6 @@ static struct machine *any_machine(void)
 	return m;
 }
 
-static uint32_t damaged_count(void)
-{
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < machines_count; i++)
-		count += machines[i].damaged || machines[i].lost;
-	return count;
-}
-
 /* --- their ends --- */
 
 static void end_cut(void *arg, uint64_t tag)
@@ -83,24 +76,17 @@ static void end_full(void *arg, uint64_t tag)
 	happened(HAPPENED_disk_freed, m->number, 0, 0);
 }
 
-static void restart(void *arg, uint64_t boots)
-{
-	struct machine *m = arg;
-	if (!m->running && !m->lost && m->boots == boots)
-		machine_start(m);
-}
-
-static void restart_later(struct machine *m)
-{
-	at(world_now() + draw_between(10, 5000) * MS, restart, m, m->boots);
-}
-
 /* Who looks after the machines starts a daemon anew when it says that it takes no more part. */
 static void look_after(void *arg, uint64_t tag)
 {
 	(void)arg, (void)tag;
+	admin_look();
 	for (uint32_t i = 0; i < machines_count; i++) {
 		struct machine *m = &machines[i];
+		if (m->lost) {
+			admin_replace(m);
+			machine_start_later(m);
+		}
 		if (!m->running || !m->store || atomic_load(&m->store->disk_error) == 0 || m->stopping)
 			continue;
 		int error = atomic_load(&m->store->disk_error);
@@ -112,7 +98,7 @@ static void look_after(void *arg, uint64_t tag)
 			machine_stop(m);
 		else
 			machine_die(m, DEATH_KILL);
-		restart_later(m);
+		machine_start_later(m);
 	}
 	at(world_now() + 500 * MS, look_after, NULL, 0);
 }
@@ -125,7 +111,7 @@ static void down(struct machine *m, enum death how)
 		return;
 	happened(how == DEATH_KILL ? HAPPENED_kill : HAPPENED_power_cut, m->number, 0, 0);
 	machine_die(m, how);
-	restart_later(m);
+	machine_start_later(m);
 }
 
 static void cut_power_of_all(struct machine *m)
@@ -156,7 +142,7 @@ static void stop(struct machine *m)
 	if (!m->running || m->stopping)
 		return;
 	machine_stop(m);
-	restart_later(m);
+	machine_start_later(m);
 }
 
 static void partition(struct machine *m)
@@ -251,10 +237,9 @@ static void fill_disk(struct machine *m)
 	at(world_now() + draw_between(500, 6000) * MS, end_full, m, 0);
 }
 
-/* Never on so many that a majority is lost. */
 static void flip_bit(struct machine *m)
 {
-	if (m->damaged || m->lost || 2 * (damaged_count() + 1) >= machines_count)
+	if (!admin_may_lose(m))
 		return;
 	disk_flip_bit(m);
 	if (m->damaged && one_in(2))
@@ -339,7 +324,7 @@ void faults_heal(void)
 		m->dies_at_effect = 0;
 		m->dies_in_sync = false;
 		machine_set_rate(m, 1000);
-		if (!m->running && !m->lost)
+		if (!m->running && !m->lost && !m->idle)
 			machine_start(m);
 	}
 	happened(HAPPENED_healed, 0, 0, 0);

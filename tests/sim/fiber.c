@@ -20,6 +20,7 @@ enum fiber_state { FIBER_UNUSED, FIBER_READY, FIBER_WAITING, FIBER_RUNNING, FIBE
 struct fiber {
 	enum fiber_state state;
 	bool begun;
+	bool detached;
 	bool woken;
 	struct machine *machine;
 	void *(*fn)(void *arg);
@@ -129,7 +130,8 @@ void fiber_abandon(void)
 static void fiber_main(void)
 {
 	fiber_now->fn(fiber_now->arg);
-	fiber_now->state = FIBER_OVER;
+	fiber_now->state = fiber_now->detached ? FIBER_UNUSED : FIBER_OVER;
+	fiber_now->life += fiber_now->detached;
 	_longjmp(scheduler, 1);
 }
 
@@ -213,6 +215,11 @@ struct fiber *fiber_start(struct machine *m, void *(*fn)(void *arg), void *arg)
 bool fiber_over(const struct fiber *f)
 {
 	return f->state == FIBER_OVER;
+}
+
+void fiber_detach(struct fiber *f)
+{
+	f->detached = true;
 }
 
 void fiber_forget(struct fiber *f)

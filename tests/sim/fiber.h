@@ -34,6 +34,8 @@ void fibers_wake_timed(struct machine *m);
 void fibers_end(struct machine *m);
 /* Within a thread whose machine is about to die: never returns. */
 void fiber_abandon(void) __attribute__((noreturn));
+/* Nobody will join it. */
+void fiber_detach(struct fiber *f);
 /* It was joined. */
 void fiber_forget(struct fiber *f);
 void fibers_reset(void);

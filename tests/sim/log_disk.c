@@ -62,6 +62,7 @@ struct log_disk {
 	uint32_t files_count;
 	struct file *open[OPEN_MAX];
 	uint64_t made;
+	bool made_folder;
 	bool locked;
 };
 
@@ -304,7 +305,7 @@ bool log_disk_flip_bit(struct machine *m)
 
 bool log_disk_exists(const struct machine *m)
 {
-	return disks[m->number - 1] != NULL;
+	return disks[m->number - 1] && disks[m->number - 1]->made_folder;
 }
 
 void log_disk_clear(struct machine *m)
@@ -324,7 +325,7 @@ int wal_disk_open(struct wal_disk *d, const char *dir)
 	struct log_disk *l = this_disk();
 	if (l->locked)
 		return -EBUSY;
-	l->locked = true;
+	l->locked = l->made_folder = true;
 	d->path = strdup(dir);
 	d->dir_fd = FD_DIRECTORY;
 	return 0;

@@ -70,8 +70,13 @@ void machine_jump(struct machine *m, int64_t ns)
 static void start_again(void *arg, uint64_t boots)
 {
 	struct machine *m = arg;
-	if (!m->running && m->boots == boots && !m->lost)
+	if (!m->running && m->boots == boots && !m->lost && !m->idle)
 		machine_start(m);
+}
+
+void machine_start_later(struct machine *m)
+{
+	at(world_now() + draw_between(10, 5000) * MS, start_again, m, m->boots);
 }
 
 static void ended(struct machine *m)
@@ -101,9 +106,10 @@ static void describe(const struct machine *m, struct store_config *c)
 		.election_ms = machine_settings.election_ms,
 		.max_file = 64u << 20,
 	};
-	/* cluster=: those that were there at the beginning, and a node that came later adds itself. */
+	/* cluster=: those that were there at the beginning, or when the machine was added, and itself. */
+	uint32_t named = m->joins_by ? m->joins_by : (1u << machine_settings.first_members) - 1;
 	for (uint32_t i = 1; i <= MACHINES_MAX; i++) {
-		if (i > machine_settings.first_members && i != m->number)
+		if (!(named >> (i - 1) & 1) && i != m->number)
 			continue;
 		struct store_member *one = &c->members[c->members_count++];
 		snprintf(one->name, sizeof(one->name), "n%u", i);

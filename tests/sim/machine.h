@@ -17,12 +17,15 @@ struct machine_fd {
 };
 
 struct machine {
-	uint32_t number;     /* from 1; its heap, too, and the id of its node */
-	bool running;        /* a daemon runs, or starts */
-	bool stopping;       /* ... and is to end in good order */
-	bool lost;           /* it never comes back: its disk was damaged */
-	bool damaged;        /* a bit flipped on its disk */
-	bool disk_faulty;    /* since it started a sync failed, or the disk was full */
+	uint32_t number;   /* from 1; its heap, too, and the id of its node */
+	bool running;      /* a daemon runs, or starts */
+	bool stopping;     /* ... and is to end in good order */
+	bool lost;         /* its disk was damaged: it does not come back with that */
+	bool rejoins;      /* it has a new disk, and is no voter again yet */
+	bool idle;         /* it belongs to no cluster now */
+	bool damaged;      /* a bit flipped on its disk */
+	bool disk_faulty;  /* since it started a sync failed, or the disk was full */
+	uint32_t joins_by; /* a bit for each machine that its cluster= names, when it comes to a cluster that runs; 0: the first members */
 	struct store *store; /* once open */
 	uint64_t boots;
 	struct wait_list stop_wanted;
@@ -61,6 +64,8 @@ extern struct machine_settings machine_settings;
 
 void machines_begin(uint32_t count);
 void machine_start(struct machine *m);
+/* In a while, unless it has been started by then. */
+void machine_start_later(struct machine *m);
 /* In good order: hands over, syncs, closes. */
 void machine_stop(struct machine *m);
 /* Outside all threads, or within the machine's own: then at the thread's next step. */

@@ -1,4 +1,5 @@
 #include "tests/sim/simulation.h"
+#include "tests/sim/admin.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/disk.h"
@@ -17,6 +18,8 @@ void simulation_setup(void)
 	heaps_setup();
 }
 
+static enum admin_mode admin_mode_now;
+
 static void begin_cluster(void)
 {
 	static const uint32_t sizes[] = {3, 3, 3, 3, 5, 5, 2, 1, 4};
@@ -30,7 +33,11 @@ static void begin_cluster(void)
 		.keep_entries = one_in(3) ? 10000 : (uint64_t)draw_between(10, 200),
 	};
 	machine_settings.first_members = sizes[draw_below(sizeof(sizes) / sizeof(sizes[0]))];
-	machines_begin(machine_settings.first_members);
+	admin_mode_now = (enum admin_mode)draw_below(3);
+	uint32_t spares = admin_mode_now == ADMIN_CHANGES ? 1 + (uint32_t)draw_below(2) : 0;
+	machines_begin(machine_settings.first_members + spares);
+	for (uint32_t i = machine_settings.first_members; i < machines_count; i++)
+		machines[i].idle = true;
 }
 
 static void begin_clients(void)
@@ -48,7 +55,8 @@ static void begin_clients(void)
 static bool run(void)
 {
 	faults_begin(HEAL_AT - SECOND);
-	for (uint32_t i = 0; i < machines_count; i++)
+	admin_begin(admin_mode_now, HEAL_AT - SECOND);
+	for (uint32_t i = 0; i < machine_settings.first_members; i++)
 		machine_start(&machines[i]);
 	if (!world_run(HEAL_AT))
 		return false;

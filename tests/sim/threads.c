@@ -93,7 +93,7 @@ int __wrap_pthread_join(pthread_t thread, void **result)
 
 int __wrap_pthread_detach(pthread_t thread)
 {
-	(void)thread;
+	fiber_detach((struct fiber *)(uintptr_t)thread);
 	return 0;
 }
 
