@@ -73,7 +73,8 @@ int apply_reload(struct apply *a)
 
 bool apply_has_seen(struct apply *a, uint64_t origin, uint64_t epoch, uint64_t sequence)
 {
-	return session_has_seen(sessions_of(&a->sessions, origin), epoch, sequence);
+	const struct session *one = sessions_find(&a->sessions, origin);
+	return one && session_has_seen(one, epoch, sequence);
 }
 
 int apply_open(struct mvcc *m, struct apply **out)

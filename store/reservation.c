@@ -95,9 +95,10 @@ bool reservation_is_own(const struct reservation *r, const struct command *c)
 	return r->sequence == c->reservation && r->origin == c->id.origin && r->epoch == c->id.epoch;
 }
 
-bool reservation_is_live(const struct reservation *r, struct sessions *sessions, int64_t now_ns)
+bool reservation_is_live(const struct reservation *r, const struct sessions *sessions, int64_t now_ns)
 {
-	return now_ns - r->time_ns < RESERVATION_NS && sessions_of(sessions, r->origin)->epoch == r->epoch;
+	const struct session *origin = sessions_find(sessions, r->origin);
+	return now_ns - r->time_ns < RESERVATION_NS && origin && origin->epoch == r->epoch;
 }
 
 static void keep(struct mvcc *m, uint32_t slot, const struct reservation *one)

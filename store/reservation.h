@@ -36,7 +36,7 @@ void reservations_done(struct reservations *r);
 uint32_t reservations_find(const struct reservations *r, struct span key, uint32_t from);
 /* Is it the one that the command's issuer holds and names in c->reservation? */
 bool reservation_is_own(const struct reservation *r, const struct command *c);
-bool reservation_is_live(const struct reservation *r, struct sessions *sessions, int64_t now_ns);
+bool reservation_is_live(const struct reservation *r, const struct sessions *sessions, int64_t now_ns);
 
 /* Between mvcc_begin and mvcc_end: */
 /* One that the operation `id` holds; there must be room. */

@@ -107,11 +107,19 @@ int session_decode(struct span bytes, struct session *s)
 	return 0;
 }
 
-struct session *sessions_of(struct sessions *s, uint64_t origin)
+struct session *sessions_find(const struct sessions *s, uint64_t origin)
 {
 	for (size_t i = 0; i < s->count; i++)
 		if (s->items[i]->origin == origin)
 			return s->items[i];
+	return NULL;
+}
+
+struct session *sessions_of(struct sessions *s, uint64_t origin)
+{
+	struct session *known = sessions_find(s, origin);
+	if (known)
+		return known;
 	struct session **items = realloc(s->items, (s->count + 1) * sizeof(struct session *));
 	struct session *made = calloc(1, sizeof(*made));
 	if (!items || !made)

@@ -33,6 +33,8 @@ int sessions_load(struct sessions *s, struct mvcc *m);
 void sessions_done(struct sessions *s);
 /* The session of an origin, made if it is new; owned by `s`. */
 struct session *sessions_of(struct sessions *s, uint64_t origin);
+/* The same, but NULL if there is none: a question leaves no session behind, which other nodes would not have. */
+struct session *sessions_find(const struct sessions *s, uint64_t origin);
 
 /* Forgets, in the store too, those whose origin is no member, with their stages. Within a command. */
 struct raft_members;

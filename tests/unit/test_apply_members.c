@@ -76,6 +76,25 @@ static void what_a_removed_member_did_is_forgotten_and_late_copies_of_it_do_noth
 	assert_true(put_as(w, 1, 2, "goes on"));
 }
 
+/* Which a node asks about its own operations when a snapshot has come, and others do not. */
+static void a_question_about_an_origin_leaves_nothing_that_another_node_would_not_have(void **state)
+{
+	struct world *w = *state;
+	const uint64_t ids[] = {1, 2};
+	struct mvcc_hash asked, other;
+	apply_members_of(w, ids, 2);
+	assert_false(apply_has_seen(w->a, 7, 1, 1));
+	apply_members_of(w, ids, 1);
+	mvcc_hash_now(w->m, &asked);
+	teardown(state);
+	setup(state);
+	w = *state;
+	apply_members_of(w, ids, 2);
+	apply_members_of(w, ids, 1);
+	mvcc_hash_now(w->m, &other);
+	assert_int_equal(asked.hash, other.hash);
+}
+
 static void a_store_without_a_configuration_applies_whatever_comes(void **state)
 {
 	struct world *w = *state;
@@ -97,6 +116,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STORY(the_configuration_is_kept_with_the_applied_index),
 		STORY(what_a_removed_member_did_is_forgotten_and_late_copies_of_it_do_nothing),
+		STORY(a_question_about_an_origin_leaves_nothing_that_another_node_would_not_have),
 		STORY(a_store_without_a_configuration_applies_whatever_comes),
 		STORY(a_configuration_that_is_none_changes_nothing),
 	};
