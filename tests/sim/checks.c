@@ -40,8 +40,9 @@ struct view {
 	uint64_t first;
 	uint64_t term;
 	enum raft_role role;
-	uint64_t put_hash; /* of the command that is being applied */
-	uint64_t audited;  /* the hash of all that its store holds; 0: not looked at */
+	uint64_t put_hash;          /* of the command that is being applied */
+	struct raft_members before; /* in force when raft was last asked what there is to do */
+	uint64_t audited;           /* the hash of all that its store holds; 0: not looked at */
 };
 
 static struct {
@@ -236,19 +237,18 @@ static bool majority_holds(const uint64_t *members, uint32_t count, uint64_t ind
 	return count == 0 || 2 * hold > count;
 }
 
-static bool quorum_holds(const struct raft *r, uint64_t index, uint64_t term)
+static bool quorum_holds(const struct raft_members *in_force, uint64_t index, uint64_t term)
 {
-	const struct raft_members *in_force = raft_members_now(r);
-	return majority_holds(in_force->voters, in_force->voters_count, index, term) &&
+	return in_force->voters_count > 0 && majority_holds(in_force->voters, in_force->voters_count, index, term) &&
 	       majority_holds(in_force->outgoing, in_force->outgoing_count, index, term);
 }
 
-/* Who hears of it first may be behind on the configuration. */
+/* Who hears of it first may be behind on the configuration; and what was committed may be listed after the configuration has changed again. */
 static bool any_quorum_holds(uint64_t index, uint64_t term)
 {
 	for (uint32_t i = 0; i < machines_count; i++)
 		if (checks_leads(&machines[i]) && machines[i].store && machines[i].store->raft &&
-		    quorum_holds(machines[i].store->raft, index, term))
+		    quorum_holds(raft_members_now(machines[i].store->raft), index, term))
 			return true;
 	return false;
 }
@@ -267,7 +267,8 @@ static void note_committed(const struct machine *m, const struct raft *r, const 
 		*c = (struct committed){.term = e->term, .hash = hash, .seen_in_term = v->term};
 		if (e->index > checks.committed_last)
 			checks.committed_last = e->index;
-		if (!quorum_holds(r, e->index, e->term) && !any_quorum_holds(e->index, e->term))
+		if (!quorum_holds(raft_members_now(r), e->index, e->term) && !quorum_holds(&v->before, e->index, e->term) &&
+		    !any_quorum_holds(e->index, e->term))
 			violated("machine %u takes entry %llu of term %llu for committed, which no majority has durable", m->number,
 				 (unsigned long long)e->index, (unsigned long long)e->term);
 	} else if (c->term != e->term || c->hash != hash) {
@@ -291,6 +292,7 @@ const struct raft_ready *__wrap_raft_ready(struct raft *r)
 		happened(HAPPENED_snapshot, m->number, ready->snapshot[i], 0);
 	for (uint32_t i = 0; i < ready->fetch_count; i++)
 		happened(HAPPENED_fetch, m->number, ready->fetch[i].lo, 0);
+	view_of(m)->before = *raft_members_now(r);
 	return ready;
 }
 
