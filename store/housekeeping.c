@@ -1,4 +1,4 @@
-/* What the loop looks after about once a second besides raft: how much history there is, and whether this node still holds what the others do. */
+/* What the loop looks after now and then besides raft: how much history there is, and whether this node still holds what the others do. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/node.h"
@@ -29,19 +29,21 @@ static void propose(struct store *s, uint64_t revision)
 	store_submit(s, &c, &s->compact_op);
 }
 
-void housekeeping_history(struct store *s, const struct mvcc_stats *stats)
+void housekeeping_history(struct store *s)
 {
+	struct mvcc_stats stats;
 	if (atomic_load(&s->compacting))
 		return;
+	mvcc_stats(s->mvcc, &stats);
 	const struct store_config *config = &s->config;
 	const struct retention_rules rules = {config->retain_ns, config->retain_revisions, config->quota};
 	const struct retention_view view = {
 		.now_ns = clock_mono_ns(),
 		.revision = mvcc_revision(s->mvcc),
 		.floor = mvcc_compact_revision(s->mvcc),
-		.compacted = stats->compacted,
+		.compacted = stats.compacted,
 		.by_age = rules.retain_ns > 0 ? mvcc_revision_by(s->mvcc, clock_wall_ns() - rules.retain_ns) : 0,
-		.used_bytes = stats->used_bytes,
+		.used_bytes = stats.used_bytes,
 	};
 	uint64_t upto = retention_due(&s->retention, &rules, &view);
 	if (upto > 0)

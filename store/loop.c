@@ -11,6 +11,7 @@
 
 #define FRAMES_AT_ONCE 256
 #define HOUSEKEEPING_NS 1000000000
+#define HISTORY_NS 100000000 /* near the quota it counts how soon that is seen */
 #define FETCH_BYTES_MAX (440u << 10)
 #define SLEEP_MS_MAX 1000
 
@@ -203,8 +204,6 @@ static void keep_house(struct store *s, const struct raft_status *status, uint64
 	dumps_expire(s->dumps, clock_mono_ns());
 	if (atomic_load(&s->disk_error) != 0)
 		return;
-	if (status->role == RAFT_LEADER)
-		housekeeping_history(s, &stats);
 	housekeeping_hashes(s);
 }
 
@@ -234,6 +233,7 @@ struct turns {
 	uint64_t stored;
 	uint64_t trimmed;
 	int64_t house_ns;
+	int64_t history_ns;
 	bool failed;
 	bool handed_over;
 };
@@ -266,6 +266,10 @@ static void take_part(struct store *s, struct turns *t, int64_t now_ns)
 	if (now_ns - t->house_ns >= HOUSEKEEPING_NS) {
 		keep_house(s, &t->status, &t->trimmed);
 		t->house_ns = now_ns;
+	}
+	if (now_ns - t->history_ns >= HISTORY_NS && t->status.role == RAFT_LEADER && !t->failed) {
+		housekeeping_history(s);
+		t->history_ns = now_ns;
 	}
 }
 

@@ -156,10 +156,10 @@ int standing_members(struct store *s, struct writer *bytes, struct raft_members 
 void standing_tick(struct store *s, int64_t now_ns);
 void standing_close(struct store *s);
 
-/* --- housekeeping.c: what the loop looks after about once a second --- */
+/* --- housekeeping.c: what the loop looks after now and then --- */
 
 /* On the leader: proposes a compaction if history is older than it need be, or too large. */
-void housekeeping_history(struct store *s, const struct mvcc_stats *stats);
+void housekeeping_history(struct store *s);
 /* Tells the others this node's hashes, and compares what they told. */
 void housekeeping_hashes(struct store *s);
 /* A PEER_HASH frame. */

@@ -1,6 +1,6 @@
 /* retention.h: how much history the store keeps by itself: what retain= says, and less of it near quota=, the oldest first.
  *
- * Pure logic: the leader's housekeeping asks it about once a second, and proposes what it says. Private to store/. */
+ * Pure logic: the leader's housekeeping asks it ten times a second, and proposes what it says. Private to store/. */
 #ifndef TALLY_STORE_RETENTION_H
 #define TALLY_STORE_RETENTION_H
 

@@ -68,6 +68,8 @@ void store_status(struct store *s, struct store_status *out)
 		.applied_index = mvcc_applied(s->mvcc),
 		.keys = mvcc.keys,
 		.db_bytes = mvcc.db_bytes,
+		.used_bytes = mvcc.used_bytes,
+		.deleted_revision = mvcc.compacted,
 		.wal_bytes = wal.bytes,
 		.cluster_id = shown.cluster_id,
 		.frames_foreign = net.foreign,
@@ -123,6 +125,8 @@ void store_status_text(struct store *s, const char *consistency, struct writer *
 	line(out, "cluster_id: %016" PRIx64, t.cluster_id);
 	line(out, "version: %s", TALLYFS_VERSION);
 	line(out, "health: %s", t.health);
+	line(out, "used_bytes: %" PRIu64, t.used_bytes);
+	line(out, "deleted_revision: %" PRIu64, t.deleted_revision);
 	line(out, "frames_foreign: %" PRIu64, t.frames_foreign);
 	line(out, "frames_malformed: %" PRIu64, t.frames_malformed);
 	line(out, "frames_unsealed: %" PRIu64, t.frames_unsealed);

@@ -115,6 +115,8 @@ struct store_status {
 	uint64_t applied_index;
 	uint64_t keys;
 	uint64_t db_bytes;
+	uint64_t used_bytes;       /* of it: the rest is free pages, which will be used again */
+	uint64_t deleted_revision; /* what was below this one has been deleted: compact_revision, or on its way there */
 	uint64_t wal_bytes;
 	uint64_t cluster_id;
 	char health[STORE_HEALTH_BYTES]; /* "ok", or why not */

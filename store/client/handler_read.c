@@ -334,6 +334,8 @@ void handler_unreadable(struct store *s, const struct request *r, int error, str
 	store_status(s, &status);
 	if (error == -ETIMEDOUT)
 		answer_refuse(out, error, "%s: the cluster did not answer in time (leader: %s)", request_type_name(r->type), status.leader);
+	else if (error == -EIO)
+		answer_refuse(out, error, "%s: %s", request_type_name(r->type), status.health);
 	else
 		answer_refuse(out, error, "%s: %s", request_type_name(r->type), strerror(-error));
 }

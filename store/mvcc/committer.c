@@ -6,7 +6,7 @@
 #include <errno.h>
 
 #define COMMIT_LAZY_MS 1000
-#define USED_NS INT64_C(1000000000)
+#define USED_PAUSES 20
 /* A pass over a large store that has little to delete may wait until a share of what it goes over is worth it, or time has passed. */
 #define PASS_SHARE 8u
 #define PASS_PAUSES 20
@@ -112,7 +112,8 @@ static int commit(struct mvcc *m)
 	return 0;
 }
 
-/* What is in use is counted now and then: it takes reading the list of what is not. */
+/* What is in use is counted after a commit, but not so often that it takes more than a small share of the time: the list of what is free may be
+ * long. */
 static int count_used(struct mvcc *m)
 {
 	struct committer *c = &m->committer;
@@ -120,10 +121,11 @@ static int count_used(struct mvcc *m)
 	int64_t now_ns = clock_mono_ns();
 	if (now_ns < c->used_ns)
 		return 0;
-	c->used_ns = now_ns + USED_NS;
 	int error = backend_used_bytes(m->backend, &used);
 	if (!error)
 		atomic_store(&m->used_bytes, used);
+	int64_t after_ns = clock_mono_ns();
+	c->used_ns = after_ns + USED_PAUSES * (after_ns - now_ns);
 	return error;
 }
 
