@@ -70,8 +70,8 @@ static int read_all(struct fixture *f, struct load_progress *out)
 
 static void write_some(struct fixture *f)
 {
-	static char large[3000];
-	memset(large, 'x', sizeof large);
+	static char large[3001];
+	memset(large, 'x', sizeof large - 1);
 	for (int i = 0; i < 200; i++) {
 		char key[20];
 		snprintf(key, sizeof key, "file %d", i);
