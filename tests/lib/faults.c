@@ -258,13 +258,14 @@ static void free_disk_and_restart(struct cluster *c, int node, struct mixed_load
 
 void fault_heal(struct cluster *c, const struct fault *f, struct mixed_load *load)
 {
-	netns_heal();
-	for (int i = 0; i < c->count; i++) {
+	/* First of all: a program that is started from here closes what our threads have open on the mounts, and would wait for a node that is stopped. */
+	for (int i = 0; i < c->count; i++)
 		if (c->nodes[i].stopped)
 			node_continue(c, i);
-		else if (c->nodes[i].pid == 0)
+	netns_heal();
+	for (int i = 0; i < c->count; i++)
+		if (c->nodes[i].pid == 0)
 			restart(c, i, load);
-	}
 	for (int i = 0; i < c->count; i++)
 		node_wait(c, i);
 	if (f->kind == FAULT_DISK_FULL)
