@@ -17,6 +17,7 @@ void buffer_free(struct buffer *b)
 	free(b->blocks);
 	free(b->heads);
 	free(b->metas);
+	free(b->meta_heads);
 	free(b->stages);
 	arena_free(&b->memory);
 	*b = (struct buffer){0};
@@ -141,12 +142,39 @@ bool buffer_find_block(const struct buffer *b, const struct block_id *id, struct
 	return found != NULL;
 }
 
+static uint32_t *meta_head_of(const struct buffer *b, struct span name)
+{
+	return &b->meta_heads[crc32c(0, name.data, name.size) & (b->meta_heads_count - 1)];
+}
+
 static struct buffer_meta *find_meta(const struct buffer *b, struct span name)
 {
-	for (size_t i = 0; i < b->metas_count; i++)
-		if (b->metas[i].name.size == name.size && memcmp(b->metas[i].name.data, name.data, name.size) == 0)
-			return &b->metas[i];
+	if (b->metas_count == 0)
+		return NULL;
+	for (uint32_t i = *meta_head_of(b, name); i != 0; i = b->metas[i - 1].next)
+		if (b->metas[i - 1].name.size == name.size && memcmp(b->metas[i - 1].name.data, name.data, name.size) == 0)
+			return &b->metas[i - 1];
 	return NULL;
+}
+
+static void chain_meta(struct buffer *b, uint32_t i)
+{
+	uint32_t *head = meta_head_of(b, b->metas[i].name);
+	b->metas[i].next = *head;
+	*head = i + 1;
+}
+
+static void grow_metas(struct buffer *b)
+{
+	b->metas = grown(b->metas, &b->metas_capacity, sizeof *b->metas);
+	assert(b->metas_capacity < UINT32_MAX / 2);
+	free(b->meta_heads);
+	b->meta_heads_count = (uint32_t)b->metas_capacity;
+	b->meta_heads = calloc(b->meta_heads_count, sizeof *b->meta_heads);
+	if (!b->meta_heads)
+		abort();
+	for (uint32_t i = 0; i < b->metas_count; i++)
+		chain_meta(b, i);
 }
 
 /* A value is often put with every command, so the newest takes the place of the last. */
@@ -155,9 +183,10 @@ void buffer_put_meta(struct buffer *b, struct span name, struct span value)
 	struct buffer_meta *m = find_meta(b, name);
 	if (!m) {
 		if (b->metas_count == b->metas_capacity)
-			b->metas = grown(b->metas, &b->metas_capacity, sizeof *b->metas);
-		m = &b->metas[b->metas_count++];
+			grow_metas(b);
+		m = &b->metas[b->metas_count];
 		*m = (struct buffer_meta){.name = copy_in(b, name)};
+		chain_meta(b, (uint32_t)b->metas_count++);
 	}
 	if (value.size > m->capacity) {
 		m->value.data = realloc((void *)m->value.data, value.size);

@@ -32,6 +32,7 @@ struct buffer_meta {
 	struct span name;
 	struct span value; /* empty: deleted */
 	size_t capacity;   /* of the value's memory */
+	uint32_t next;     /* in its chain, plus 1 */
 };
 
 /* A chunk that was staged; or, with `drop`, that all chunks below `chunk` were dropped. */
@@ -59,6 +60,8 @@ struct buffer {
 	struct buffer_meta *metas;
 	size_t metas_count;
 	size_t metas_capacity;
+	uint32_t *meta_heads; /* of the chains by hash of the name: the newest, plus 1 */
+	uint32_t meta_heads_count;
 	struct buffer_stage *stages; /* in the order they happened */
 	size_t stages_count;
 	size_t stages_capacity;

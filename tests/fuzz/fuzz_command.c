@@ -78,6 +78,45 @@ static void draw_content(struct reader *in, struct command *c)
 	c->extend_to = reader_u16(in) % 4 ? 0 : reader_u16(in);
 }
 
+/* A transaction of a few comparisons and operations: what is drawn twice is refused as a whole. */
+static struct span draw_txn(struct reader *in)
+{
+	static struct writer bytes;
+	struct txn_compare compares[2];
+	struct txn_op ops[2][8];
+	struct txn t = {.compares = compares, .ops = {ops[0], ops[1]}};
+	t.compares_count = reader_u8(in) % 3u;
+	for (uint32_t i = 0; i < t.compares_count; i++) {
+		uint8_t kind = reader_u8(in);
+		compares[i] = (struct txn_compare){.target = 1 + kind % 4u, .relation = 1 + kind / 4u % 4u, .number = reader_u8(in) % 4u};
+		compares[i].key = draw_key(in);
+		compares[i].value = draw_bytes(in);
+	}
+	for (int branch = 0; branch < 2; branch++) {
+		t.ops_count[branch] = reader_u8(in) % 8u;
+		for (uint32_t i = 0; i < t.ops_count[branch]; i++) {
+			uint8_t kind = reader_u8(in);
+			ops[branch][i] = (struct txn_op){.type = 1 + kind % 3u, .key = draw_key(in)};
+			ops[branch][i].prefix = ops[branch][i].type == TXN_DELETE && kind >= 128;
+			ops[branch][i].lease = kind / 4u % 4u;
+			ops[branch][i].value = draw_bytes(in);
+		}
+	}
+	writer_clear(&bytes);
+	txn_encode(&bytes, &t);
+	return (struct span){bytes.data, bytes.size};
+}
+
+/* Few enough leases that they meet. */
+static void draw_lease(struct reader *in, struct command *c)
+{
+	c->lease = 1 + reader_u8(in) % 3u;
+	c->ttl_s = reader_u8(in) % 8u;
+	c->renewals = reader_u8(in) % 3u;
+	if (c->type == COMMAND_PUT && reader_u8(in) % 2)
+		c->write_flags |= WRITE_LEASED;
+}
+
 static struct command draw_command(struct reader *in, uint64_t revision)
 {
 	struct command c = {.type = (uint8_t)(1 + reader_u8(in) % 24), .truncate_to = COMMAND_NO_TRUNCATE};
@@ -96,7 +135,9 @@ static struct command draw_command(struct reader *in, uint64_t revision)
 	c.size = reader_u16(in);
 	if (c.type == COMMAND_WRITE)
 		draw_content(in, &c);
-	c.value = draw_bytes(in);
+	if (c.type == COMMAND_PUT || (c.type >= COMMAND_LEASE_GRANT && c.type <= COMMAND_LEASE_KEEPALIVE))
+		draw_lease(in, &c);
+	c.value = c.type == COMMAND_TXN ? draw_txn(in) : draw_bytes(in);
 	return c;
 }
 
@@ -111,7 +152,7 @@ static struct span next_command(struct reader *in, const struct world *w, struct
 	} else {
 		struct command c = draw_command(in, mvcc_revision(w->m));
 		/* A kind without a meaning of its own cannot be encoded: those come as bytes. */
-		if (c.type > COMMAND_TXN || c.type == COMMAND_TXN)
+		if (c.type > COMMAND_LEASE_KEEPALIVE)
 			c.type = COMMAND_PUT;
 		command_encode(out, &c);
 	}

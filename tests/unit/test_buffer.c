@@ -77,6 +77,27 @@ static void a_meta_value_takes_the_place_of_the_last(void **state)
 	buffer_free(&b);
 }
 
+static void a_hundred_thousand_meta_values_are_each_found(void **state)
+{
+	struct buffer b = {0};
+	struct span found;
+	char name[32];
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 100000; i++) {
+			snprintf(name, sizeof(name), "lease/%d", i);
+			buffer_put_meta(&b, text(name), text(name + round));
+		}
+	}
+	assert_int_equal(b.metas_count, 100000);
+	for (int i = 0; i < 100000; i++) {
+		snprintf(name, sizeof(name), "lease/%d", i);
+		assert_true(buffer_find_meta(&b, text(name), &found));
+		expect(found, name + 1);
+	}
+	buffer_free(&b);
+}
+
 static void a_chunk_that_was_dropped_is_dead_and_the_drop_is_kept_for_lmdb(void **state)
 {
 	struct buffer b = {0};
@@ -125,6 +146,7 @@ int main(void)
 		cmocka_unit_test(a_record_is_found_under_its_revision_and_no_other),
 		cmocka_unit_test(the_newest_block_at_or_before_a_revision_is_found),
 		cmocka_unit_test(a_meta_value_takes_the_place_of_the_last),
+		cmocka_unit_test(a_hundred_thousand_meta_values_are_each_found),
 		cmocka_unit_test(a_chunk_that_was_dropped_is_dead_and_the_drop_is_kept_for_lmdb),
 		cmocka_unit_test(pieces_of_an_arena_do_not_overlap),
 	};

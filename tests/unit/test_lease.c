@@ -288,6 +288,35 @@ static void thousands_of_leases_and_keys_come_and_go(void **state)
 	assert_int_equal(count, 0);
 }
 
+static void a_lease_with_thousands_of_keys_ends_in_one_revision(void **state)
+{
+	struct leased *x = *state;
+	char(*keys)[32] = calloc(TXN_OPS_MAX, sizeof(*keys));
+	struct txn_op *ops = calloc(TXN_OPS_MAX, sizeof(*ops));
+	assert_non_null(keys);
+	assert_non_null(ops);
+	grant(x, 7, 60);
+	for (int round = 0; round < 5; round++) {
+		struct writer bytes = {0};
+		struct txn t = {.ops = {NULL, ops}, .ops_count = {0, TXN_OPS_MAX}};
+		for (uint32_t i = 0; i < TXN_OPS_MAX; i++) {
+			snprintf(keys[i], sizeof(keys[i]), "d%d/k%u", round, i);
+			ops[i] = (struct txn_op){.type = TXN_PUT, .key = text(keys[i]), .value = text("v"), .lease = 7};
+		}
+		txn_encode(&bytes, &t);
+		assert_int_equal(RUN(&x->w, .type = COMMAND_TXN, .value = {bytes.data, bytes.size}), 0);
+		writer_free(&x->w.out.result.reply);
+		writer_free(&bytes);
+	}
+	free(keys);
+	free(ops);
+	uint64_t before = mvcc_revision(x->w.m);
+	assert_int_equal(end_lease(x, 7, 0), 0);
+	assert_int_equal(x->w.out.result.count, 5 * TXN_OPS_MAX);
+	assert_int_equal(mvcc_revision(x->w.m), before + 1);
+	assert_false(is_there(&x->w, "d3/k77"));
+}
+
 int main(void)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, lease_setup, lease_teardown)
@@ -301,6 +330,7 @@ int main(void)
 		STORY(a_lease_runs_out_after_its_time_and_not_before),
 		STORY(another_leader_gives_every_lease_its_whole_time_again),
 		STORY(what_remains_is_told),
+		STORY(a_lease_with_thousands_of_keys_ends_in_one_revision),
 		STORY(thousands_of_leases_and_keys_come_and_go),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
