@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* Names in this folder are durable after this. */
-static int sync_folder(const char *dir)
+int backend_folder_sync(const char *dir)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int rc = fd < 0 || fsync(fd) ? -errno : 0;
@@ -39,11 +38,11 @@ int backend_folder_rename(const char *made, const char *dir, bool durable)
 {
 	char parent[PATH_MAX];
 	snprintf(parent, sizeof parent, "%s", dir);
-	int rc = durable ? sync_folder(made) : 0;
+	int rc = durable ? backend_folder_sync(made) : 0;
 	if (rc)
 		return rc;
 	backend_folder_clear(dir);
 	if (rename(made, dir))
 		return -errno;
-	return durable ? sync_folder(dirname(parent)) : 0;
+	return durable ? backend_folder_sync(dirname(parent)) : 0;
 }

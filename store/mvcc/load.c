@@ -11,6 +11,7 @@
  *	       position   as in chunk.c
  *
  * A complete one has the meta "lorigin" besides the state: u64 index, u64 term of the log entry that it stands at. */
+#include "store/mvcc/backend_folder.h"
 #include "store/mvcc/chunk.h"
 #include "store/mvcc/inside.h"
 
@@ -30,6 +31,7 @@
 
 struct mvcc_load {
 	struct backend backend;
+	char *dir;
 	uint64_t cluster_id;
 	bool (*keep)(struct span meta);
 	struct writer name;
@@ -161,6 +163,7 @@ static void load_free(struct mvcc_load *l)
 	backend_close(&l->backend);
 	writer_free(&l->name);
 	writer_free(&l->manifest_bytes);
+	free(l->dir);
 	free(l);
 }
 
@@ -175,6 +178,9 @@ int mvcc_load_open(const struct mvcc_load_config *config, struct span name, stru
 	}
 	struct mvcc_load *l = calloc(1, sizeof *l);
 	if (!l)
+		abort();
+	l->dir = strdup(config->dir);
+	if (!l->dir)
 		abort();
 	l->cluster_id = config->cluster_id;
 	l->keep = config->keep;
@@ -260,7 +266,10 @@ static int complete(struct mvcc_load *l)
 	l->complete = !error;
 	if (!error)
 		error = commit(l);
-	return error ? error : backend_sync(&l->backend);
+	if (!error)
+		error = backend_sync(&l->backend);
+	/* The names in it, too: the folder is about to be the store. */
+	return error || l->backend.no_sync ? error : backend_folder_sync(l->dir);
 }
 
 int mvcc_load_finish(struct mvcc_load *l, uint32_t sum)

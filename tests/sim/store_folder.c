@@ -17,3 +17,9 @@ void backend_folder_clear(const char *dir)
 {
 	(void)dir;
 }
+
+int backend_folder_sync(const char *dir)
+{
+	(void)dir;
+	return 0;
+}
