@@ -158,6 +158,10 @@ faults: deps
 bench: all $(BENCH)
 	@BUILD="$(BUILD)" tests/bench/run.sh
 
+# Two minutes, or SOAK_MINUTES=30: memory and disk under overwrites.
+bench-soak: all $(BENCH)
+	@BUILD="$(BUILD)" tests/bench/run.sh soak
+
 format:
 	@find base raft store fs cmd tests -name '*.[ch]' -exec clang-format -i {} +
 
@@ -168,6 +172,6 @@ install: all
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests deps unit cluster sim check power demo asan tsan lint bench faults fuzz fuzz-targets format install clean
+.PHONY: all tests deps unit cluster sim check power demo asan tsan lint bench bench-soak faults fuzz fuzz-targets format install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,9 +1,12 @@
-/* bench: the program behind `make bench`: bench [serial|linearizable|failover|keys|snapshot]..., all of them without an argument.
+/* bench: the program behind `make bench`: bench [serial|linearizable|failover|keys|snapshot|compaction|soak]..., all but the last without an
+ * argument.
  *
  * For every case one line, `bench NAME ...`, for what the machine allows `limit NAME ...`, and then `floor NAME value=X bound=X
  * met|MISSED`. A floor that is missed is a result, not a failure: the exit status is 0 when everything could be measured.
- * BENCH_SECONDS is the time of each case (2), BENCH_KEYS the number of keys (1000000), BENCH_SNAPSHOT_MIB the size of a snapshot (1024). */
+ * BENCH_SECONDS is the time of each case (2), BENCH_KEYS the number of keys (1000000), BENCH_VERSIONS that of versions (1000000), SOAK_MINUTES the
+ * length of the long run (2), BENCH_SNAPSHOT_MIB the size of a snapshot (1024). */
 #include "tests/lib/bench_cases.h"
+#include "tests/lib/bench_compaction.h"
 #include "tests/lib/bench_failover.h"
 #include "tests/lib/bench_guard.h"
 #include "tests/lib/bench_keys.h"
@@ -89,13 +92,27 @@ static int work_snapshot(const char *root)
 	return end_part(bench_snapshot_run((unsigned)setting("BENCH_SNAPSHOT_MIB", 1024)));
 }
 
+static int work_compaction(const char *root)
+{
+	(void)root;
+	return end_part(bench_compaction_run((unsigned)setting("BENCH_VERSIONS", 1000000), 2 * setting("BENCH_SECONDS", 2)));
+}
+
+static int work_soak(const char *root)
+{
+	(void)root;
+	return end_part(bench_soak_run(setting("SOAK_MINUTES", 2)));
+}
+
 /* Each part runs in processes of its own: one that cannot be measured leaves the others to be. */
 static const struct part {
 	const char *name;
 	int (*work)(const char *root);
+	bool alone; /* only when it is named */
 } parts[] = {
-	{"serial", work_serial}, {"linearizable", work_linearizable}, {"failover", work_failover},
-	{"keys", work_keys},     {"snapshot", work_snapshot},
+	{"serial", work_serial, false}, {"linearizable", work_linearizable, false}, {"failover", work_failover, false},
+	{"keys", work_keys, false},     {"snapshot", work_snapshot, false},         {"compaction", work_compaction, false},
+	{"soak", work_soak, true},
 };
 #define PARTS (sizeof(parts) / sizeof(parts[0]))
 
@@ -107,12 +124,12 @@ static bool known(const char *name)
 	return false;
 }
 
-static bool wanted(const char *name, char **given)
+static bool wanted(const struct part *p, char **given)
 {
 	for (char **g = given; *g; g++)
-		if (strcmp(*g, name) == 0)
+		if (strcmp(*g, p->name) == 0)
 			return true;
-	return !*given;
+	return !*given && !p->alone;
 }
 
 int main(int argc, char **argv)
@@ -120,14 +137,14 @@ int main(int argc, char **argv)
 	int rc = 0;
 	for (int i = 1; i < argc; i++) {
 		if (!known(argv[i])) {
-			fprintf(stderr, "usage: bench [serial|linearizable|failover|keys|snapshot]...\n");
+			fprintf(stderr, "usage: bench [serial|linearizable|failover|keys|snapshot|compaction|soak]...\n");
 			return 2;
 		}
 	}
 	for (size_t i = 0; i < PARTS && rc != BENCH_GUARD_INTERRUPTED; i++) {
-		if (!wanted(parts[i].name, argv + 1))
+		if (!wanted(&parts[i], argv + 1))
 			continue;
-		int part = bench_guard_run(parts[i].work, PART_SECONDS_MAX);
+		int part = bench_guard_run(parts[i].work, PART_SECONDS_MAX + (unsigned)(60 * setting("SOAK_MINUTES", 2)));
 		if (part != 0)
 			fprintf(stderr, "bench: %s: not everything could be measured (%d)\n", parts[i].name, part);
 		rc = part == BENCH_GUARD_INTERRUPTED || rc == 0 ? part : rc;

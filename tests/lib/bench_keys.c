@@ -79,8 +79,7 @@ static int load_batch(int socket, struct writer *pairs, struct writer *message, 
 	return take_reply(socket, count);
 }
 
-/* Through the node's local endpoint, a batch at a time. */
-static void load(struct cluster *c, unsigned count)
+void bench_keys_load(struct cluster *c, unsigned count)
 {
 	struct writer pairs = {0}, message = {0};
 	int timeout = REPLY_MS_MAX, unlimited = -1, never = 86400000, error = 0;
@@ -109,8 +108,7 @@ static bool key_is_right(const struct cluster *c, unsigned i)
 	return n == VALUE_BYTES && memcmp(wanted, got, VALUE_BYTES) == 0;
 }
 
-/* RssAnon of the node, in MB of 10^6 bytes. */
-static double anonymous_mb(const struct cluster *c)
+double bench_keys_anonymous_mb(const struct cluster *c)
 {
 	char line[256];
 	unsigned long long kib;
@@ -144,10 +142,10 @@ static unsigned measure(struct cluster *c, unsigned count, double before_mb)
 {
 	node_end(c, 0);
 	double seconds = start_and_read(c, count / 2);
-	double mb = anonymous_mb(c);
+	double mb = bench_keys_anonymous_mb(c);
 	node_kill(c, 0);
 	double seconds_killed = start_and_read(c, count - 1);
-	double mb_killed = anonymous_mb(c);
+	double mb_killed = bench_keys_anonymous_mb(c);
 	bench_report_line("bench keys_%u anonymous_mb=%.1f bound=200 before_restart_mb=%.1f after_kill_mb=%.1f", count, mb, before_mb,
 			  mb_killed);
 	bench_report_line("bench start_%u seconds=%.3f bound=3 after_kill_seconds=%.3f", count, seconds, seconds_killed);
@@ -160,12 +158,12 @@ unsigned bench_keys_run(unsigned count)
 {
 	struct cluster *c = cluster_up(1, NULL);
 	double begin = now_seconds();
-	load(c, count);
+	bench_keys_load(c, count);
 	double took = now_seconds() - begin;
 	bench_report_line("bench load_%u seconds=%.1f keys_per_s=%.0f", count, took, count / took);
 	for (unsigned i = 0; i < count; i += count / 10 + 1)
 		if (!key_is_right(c, i))
 			cluster_fail("key %u was loaded and is not there", i);
-	unsigned failed = measure(c, count, anonymous_mb(c));
+	unsigned failed = measure(c, count, bench_keys_anonymous_mb(c));
 	return failed + (cluster_teardown(NULL) != 0);
 }
