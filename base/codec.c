@@ -132,6 +132,19 @@ struct span reader_bytes(struct reader *r, size_t size_max)
 	return reader_raw(r, size);
 }
 
+bool reader_text(struct reader *r, char *out, size_t size)
+{
+	struct span s = reader_bytes(r, size - 1);
+	if (s.size > 0 && memchr(s.data, 0, s.size))
+		reader_fail(r);
+	if (r->failed)
+		return false;
+	if (s.size > 0)
+		memcpy(out, s.data, s.size);
+	out[s.size] = '\0';
+	return true;
+}
+
 size_t reader_left(const struct reader *r)
 {
 	return r->failed ? 0 : r->size - r->offset;

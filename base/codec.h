@@ -54,6 +54,8 @@ uint64_t reader_u64(struct reader *r);
 struct span reader_raw(struct reader *r, size_t size);
 /* A u32 length and that many bytes; a length over `size_max` fails. */
 struct span reader_bytes(struct reader *r, size_t size_max);
+/* A u32 length and that many bytes, none of them NUL, as a string. What does not fit into `size` bytes with its NUL fails; false then, or if it had failed before. */
+bool reader_text(struct reader *r, char *out, size_t size);
 size_t reader_left(const struct reader *r);
 void reader_fail(struct reader *r);
 /* True when nothing failed and every byte was read. */

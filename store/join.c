@@ -11,17 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool take_text(struct reader *r, char *out, size_t size)
-{
-	struct span s = reader_bytes(r, size - 1);
-	if (r->failed || (s.size > 0 && memchr(s.data, 0, s.size)))
-		return false;
-	if (s.size > 0)
-		memcpy(out, s.data, s.size);
-	out[s.size] = '\0';
-	return true;
-}
-
 void join_ask_encode(const struct join_ask *a, struct writer *w)
 {
 	writer_u8(w, JOIN_ASK);
@@ -48,7 +37,7 @@ int join_ask_decode(struct span bytes, struct join_ask *out)
 	a.challenge = reader_u64(&r);
 	uint8_t wants = reader_u8(&r);
 	a.wants_place = wants == 1;
-	if (!take_text(&r, a.who.name, sizeof(a.who.name)) || !take_text(&r, a.who.address, sizeof(a.who.address)))
+	if (!reader_text(&r, a.who.name, sizeof(a.who.name)) || !reader_text(&r, a.who.address, sizeof(a.who.address)))
 		return -EBADMSG;
 	if (!reader_done(&r) || wants > 1 || a.incarnation == 0 || a.who.name[0] == '\0')
 		return -EBADMSG;
@@ -79,7 +68,7 @@ int join_answer_decode(struct span bytes, struct join_answer *out)
 	a.cluster_id = reader_u64(&r);
 	a.challenge = reader_u64(&r);
 	a.verdict = reader_u8(&r);
-	if (!take_text(&r, a.name, sizeof(a.name)))
+	if (!reader_text(&r, a.name, sizeof(a.name)))
 		return -EBADMSG;
 	a.members = reader_bytes(&r, bytes.size);
 	if (!reader_done(&r) || a.asked == 0 || a.name[0] == '\0' || a.verdict == 0 || a.verdict > JOIN_LAST)

@@ -11,17 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool take_text(struct reader *r, char *out, size_t size)
-{
-	struct span s = reader_bytes(r, size - 1);
-	if (r->failed || (s.size > 0 && memchr(s.data, 0, s.size)))
-		return false;
-	if (s.size > 0)
-		memcpy(out, s.data, s.size);
-	out[s.size] = '\0';
-	return true;
-}
-
 void member_request_encode(const struct member_request *q, struct writer *w)
 {
 	writer_u8(w, q->type);
@@ -55,8 +44,8 @@ int member_request_decode(struct reader *r, struct member_request *out)
 	uint8_t votes = reader_u8(r);
 	q.votes = votes == 1;
 	q.id = reader_u64(r);
-	if (!take_text(r, q.target, sizeof(q.target)) || !take_text(r, q.who.name, sizeof(q.who.name)) ||
-	    !take_text(r, q.who.address, sizeof(q.who.address)) || votes > 1 || !member_request_valid(&q))
+	if (!reader_text(r, q.target, sizeof(q.target)) || !reader_text(r, q.who.name, sizeof(q.who.name)) ||
+	    !reader_text(r, q.who.address, sizeof(q.who.address)) || votes > 1 || !member_request_valid(&q))
 		return -EBADMSG;
 	*out = q;
 	return 0;

@@ -39,17 +39,6 @@ void members_first(const struct store_member *list, uint32_t count, struct membe
 		out->raft.voters[out->raft.voters_count++] = out->table[i].id;
 }
 
-static bool take_text(struct reader *r, char *out, size_t size)
-{
-	struct span s = reader_bytes(r, size - 1);
-	if (r->failed || (s.size > 0 && memchr(s.data, 0, s.size)))
-		return false;
-	if (s.size > 0)
-		memcpy(out, s.data, s.size);
-	out[s.size] = '\0';
-	return true;
-}
-
 static const struct member *entry_of(const struct members *m, uint64_t id)
 {
 	for (uint32_t i = 0; i < m->count; i++)
@@ -63,7 +52,7 @@ static bool take_entry(struct reader *r, struct members *m)
 	struct member one = {.id = reader_u64(r)};
 	one.added = reader_u64(r);
 	one.flags = reader_u8(r);
-	if (!take_text(r, one.who.name, sizeof(one.who.name)) || !take_text(r, one.who.address, sizeof(one.who.address)))
+	if (!reader_text(r, one.who.name, sizeof(one.who.name)) || !reader_text(r, one.who.address, sizeof(one.who.address)))
 		return false;
 	if (one.id == 0 || one.who.name[0] == '\0' || (one.flags & ~MEMBER_VOTES) || entry_of(m, one.id))
 		return false;

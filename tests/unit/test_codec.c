@@ -128,6 +128,28 @@ static void a_writer_grows_and_keeps_its_memory_when_cleared(void **state)
 	assert_int_equal(w.capacity, 0);
 }
 
+static void a_text_fits_whole_or_not_at_all_and_has_no_nul(void **state)
+{
+	(void)state;
+	struct writer w = {0};
+	char out[6] = "as is";
+	writer_string(&w, "hello");
+	struct reader r = reader_over(w.data, w.size);
+	assert_true(reader_text(&r, out, sizeof(out)));
+	assert_string_equal(out, "hello");
+	assert_true(reader_done(&r));
+	r = reader_over(w.data, w.size);
+	assert_false(reader_text(&r, out, 5));
+	assert_true(r.failed);
+	writer_clear(&w);
+	writer_bytes(&w, "a\0b", 3);
+	r = reader_over(w.data, w.size);
+	assert_false(reader_text(&r, out, sizeof(out)));
+	assert_true(r.failed);
+	assert_string_equal(out, "hello");
+	writer_free(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -139,6 +161,7 @@ int main(void)
 		cmocka_unit_test(reading_nothing_of_nothing_is_fine),
 		cmocka_unit_test(a_length_can_be_filled_in_later),
 		cmocka_unit_test(a_writer_grows_and_keeps_its_memory_when_cleared),
+		cmocka_unit_test(a_text_fits_whole_or_not_at_all_and_has_no_nul),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
