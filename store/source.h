@@ -12,10 +12,10 @@
 
 #define SOURCE_AT_ONCE 2
 #define SOURCE_BYTES_PER_S (32u << 20)
-#define SOURCE_OFFER_NS INT64_C(1000000000)   /* offered again when nothing was pulled for so long */
-#define SOURCE_IDLE_NS INT64_C(60000000000)   /* then it is given up; also how long the log is held back afterwards */
-#define SOURCE_FAILED_NS INT64_C(30000000000) /* offered anew, after it was damaged or a disk was full */
-#define SOURCE_RETRY_NS INT64_C(2000000000)   /* ... after the member was busy with another one */
+#define SOURCE_OFFER_NS INT64_C(1000000000)  /* offered again when nothing was pulled for so long */
+#define SOURCE_IDLE_NS INT64_C(60000000000)  /* then it is given up; also how long the log is held back afterwards */
+#define SOURCE_FAILED_NS INT64_C(5000000000) /* offered anew, after it was damaged or a disk was full */
+#define SOURCE_RETRY_NS INT64_C(2000000000)  /* ... after the member was busy with another one */
 
 struct source_ports {
 	void *ctx;

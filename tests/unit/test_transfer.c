@@ -547,7 +547,7 @@ static void a_damaged_one_is_refused_removed_and_had_anew(void **state)
 		assert_int_equal(access(dir, F_OK), -1);
 		assert_non_null(strstr(w->said, "could not be taken"));
 		w->meddle = NULL;
-		run_ms(w, 29000);
+		run_ms(w, 4900);
 		assert_null(w->ready);
 		run_ms(w, 5000);
 		must_be_ready(w);
