@@ -105,6 +105,7 @@ static void describe(const struct machine *m, struct store_config *c)
 		.heartbeat_ms = machine_settings.heartbeat_ms,
 		.election_ms = machine_settings.election_ms,
 		.max_file = 64u << 20,
+		.retain_revisions = machine_settings.retain_revisions,
 	};
 	/* cluster=: those that were there at the beginning, or when the machine was added, and itself. */
 	uint32_t named = m->joins_by ? m->joins_by : (1u << machine_settings.first_members) - 1;

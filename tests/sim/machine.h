@@ -58,7 +58,8 @@ struct machine_settings {
 	int64_t timeout_ns;
 	uint32_t segment_bytes;
 	uint64_t cache_bytes;
-	uint64_t keep_entries; /* of the log, for members that are away */
+	uint64_t keep_entries;     /* of the log, for members that are away */
+	uint64_t retain_revisions; /* 0: all */
 };
 extern struct machine_settings machine_settings;
 

@@ -33,6 +33,7 @@ static void begin_cluster(void)
 		.keep_entries = one_in(3) ? 10000 : (uint64_t)draw_between(10, 200),
 	};
 	machine_settings.first_members = sizes[draw_below(sizeof(sizes) / sizeof(sizes[0]))];
+	machine_settings.retain_revisions = one_in(2) ? (uint64_t)draw_between(1, 60) : 0;
 	admin_mode_now = (enum admin_mode)draw_below(3);
 	uint32_t spares = admin_mode_now == ADMIN_CHANGES ? 1 + (uint32_t)draw_below(2) : 0;
 	machines_begin(machine_settings.first_members + spares);

@@ -294,6 +294,7 @@ static void what_readers_held_goes_after_a_restart(void **state)
 	count_stored(f, &records, &blocks);
 	assert_int_equal(blocks, 20);
 	mvcc_close(f->m); /* the reader has not ended: a crash, as far as LMDB is concerned */
+	free(reader.hold);
 	reader.hold = NULL;
 	store_start(f);
 	int64_t until_ns = clock_mono_ns() + INT64_C(20000000000);
