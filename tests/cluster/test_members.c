@@ -315,7 +315,7 @@ static void what_cannot_be_done_is_refused_with_the_reason(void **state)
 {
 	(void)state;
 	cluster_require();
-	struct cluster *c = cluster_new(4, "timeout=2s");
+	struct cluster *c = cluster_new(4, "timeout=4s");
 	for (int i = 0; i < 3; i++) {
 		list_for(c, i, 3);
 		node_spawn(c, i);
