@@ -106,10 +106,10 @@ static int commit(struct mvcc *m)
 	if (error)
 		return error;
 	drop(m);
-	atomic_fetch_add(&m->commits, 1);
 	atomic_store(&m->durable, m->committer.committed);
 	m->committer.committed = state.applied;
 	compaction_raise(&m->committer.compaction, state.compact_revision);
+	atomic_fetch_add(&m->commits, 1);
 	return 0;
 }
 

@@ -100,6 +100,28 @@ static void the_applied_index_is_durable_after_a_flush_and_never_ahead(void **st
 	assert_int_equal(mvcc_durable(f->m), 51);
 }
 
+static void await_commits(struct fixture *f, uint64_t commits)
+{
+	const struct timespec nap = {.tv_nsec = 1000000};
+	struct mvcc_stats s = {.commits = 0};
+	for (int i = 0; i < 10000 && s.commits < commits; i++) {
+		nanosleep(&nap, NULL);
+		mvcc_stats(f->m, &s);
+	}
+	assert_int_equal(s.commits, commits);
+}
+
+static void the_last_commit_is_not_called_durable_as_a_power_cut_may_undo_it(void **state)
+{
+	struct fixture *f = *state;
+	put_file(f, "a", "1");
+	await_commits(f, 1);
+	assert_int_equal(mvcc_durable(f->m), 0);
+	put_file(f, "a", "2");
+	await_commits(f, 2);
+	assert_int_equal(mvcc_durable(f->m), 1);
+}
+
 static void file_of(const struct fixture *f, char *path, size_t size)
 {
 	snprintf(path, size, "%s/data.mdb", f->dir);
@@ -336,6 +358,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STORY(a_restart_changes_nothing_that_can_be_read),
 		STORY(the_applied_index_is_durable_after_a_flush_and_never_ahead),
+		STORY(the_last_commit_is_not_called_durable_as_a_power_cut_may_undo_it),
 		STORY(a_store_of_another_cluster_is_refused),
 		STORY(a_store_of_another_format_is_refused),
 		STORY(a_damaged_state_is_refused),

@@ -308,6 +308,31 @@ static void a_missing_frame_before_a_whole_one_is_refused(void **state)
 	free(t.data);
 }
 
+/* Two logs that went apart after the first entry: the second frame of one lies in the other, where everything but the chain fits. */
+static void a_frame_of_another_history_in_the_middle_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct tail other = write_log(f, (const uint32_t[]){100, 1000, 900}, 3);
+	size_t second = 4096 + 128 + 192;
+	fixture_teardown(state);
+	assert_int_equal(fixture_setup(state), 0);
+	f = *state;
+	fixture_must_open(f);
+	fixture_save(f, 1, 1, 100);
+	fixture_save(f, 2, 2, 1000);
+	fixture_save(f, 3, 2, 900);
+	fixture_close(f);
+	struct tail t = {.size = 0};
+	segment_path(f, -1, t.path, sizeof(t.path));
+	t.data = load(t.path, &t.size);
+	assert_memory_equal(t.data + other.offset, "wFRM", 4);
+	memcpy(t.data + second, other.data + second, other.offset - second);
+	store(t.path, t.data, t.size);
+	must_refuse(f, "does not follow the one before it");
+	free(other.data);
+	free(t.data);
+}
+
 static void a_frame_of_an_earlier_life_does_not_count_as_later(void **state)
 {
 	struct fixture *f = *state;
@@ -414,6 +439,7 @@ int main(void)
 		TEST(damage_in_the_middle_of_an_earlier_segment_is_refused),
 		TEST(rubbish_behind_the_last_frame_is_refused),
 		TEST(a_missing_frame_before_a_whole_one_is_refused),
+		TEST(a_frame_of_another_history_in_the_middle_is_refused),
 		TEST(a_frame_of_an_earlier_life_does_not_count_as_later),
 		TEST(an_unfinished_segment_is_removed),
 		TEST(another_format_is_refused_by_its_number),
