@@ -113,6 +113,10 @@ power: all $(POWER)
 	@POWER_CUTS=$${POWER_CUTS:-3000} POWER_IMAGES=$${POWER_IMAGES:-3} POWER_OPS=$${POWER_OPS:-150} TEST_TIMEOUT=$${TEST_TIMEOUT:-3600} \
 		tests/run.sh $(POWER)
 
+# Planted bugs, one by one: each has to be noticed. MUTANTS="a b" plants these.
+mutants: tests
+	@BUILD="$(BUILD)" tests/mutants/run.sh $(MUTANTS)
+
 demo: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@BUILD="$(BUILD)" tests/demo.sh
@@ -172,6 +176,6 @@ install: all
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests deps unit cluster sim check power demo asan tsan lint bench bench-soak faults fuzz fuzz-targets format install clean
+.PHONY: all tests deps unit cluster sim check power mutants demo asan tsan lint bench bench-soak faults fuzz fuzz-targets format install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -43,6 +43,7 @@ struct view {
 	uint64_t put_hash;          /* of the command that is being applied */
 	struct raft_members before; /* in force when raft was last asked what there is to do */
 	uint64_t audited;           /* the hash of all that its store holds; 0: not looked at */
+	uint64_t ticket_base;       /* of the last boot */
 };
 
 static struct {
@@ -501,6 +502,10 @@ int __wrap_raft_new(const struct raft_config *config, struct raft **out)
 	struct raft_config c = *config;
 	struct view *v = view_now();
 	c.cache_bytes_max = machine_settings.cache_bytes;
+	/* A late answer to a read of an earlier boot must not fit one of this boot. */
+	if (c.ticket_base <= v->ticket_base)
+		violated("read tickets from %llu on, which an earlier boot has given out", (unsigned long long)c.ticket_base);
+	v->ticket_base = c.ticket_base;
 	v->listed = c.applied;
 	v->commit = 0;
 	v->term = 0;

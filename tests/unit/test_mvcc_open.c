@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <lmdb.h>
 #include <sys/resource.h>
+#include <time.h>
 
 static uint64_t dice = 1234567;
 
