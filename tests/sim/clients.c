@@ -1,7 +1,9 @@
 #include "tests/sim/clients.h"
+#include "store/txn.h"
 #include "tests/lib/lincheck.h"
 #include "tests/sim/admin.h"
 #include "tests/sim/heap.h"
+#include "tests/sim/uses.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +14,7 @@
 #define CONTENT_MAX (1u << 20)
 #define PADDED_BYTES 9000u
 #define LARGE_BYTES (470u << 10)
+#define SWAP_IDS_MAX 32u
 #define NO_OP UINT32_MAX
 
 struct client {
@@ -44,6 +47,7 @@ static struct {
 	uint32_t ops_capacity;
 	int64_t tick;
 	uint64_t values;
+	struct fiber *watcher[MACHINES_MAX];
 	bool finishing;
 	bool finished[MACHINES_MAX];
 	struct version_seen *versions;
@@ -111,10 +115,10 @@ static void await(struct call *call, struct store *s)
 		fiber_wait(&call->waiter, NEVER);
 }
 
-static int submit(struct client *c, const struct command *command, struct command_result *result)
+int clients_submit(struct machine *m, const struct command *command, struct command_result *result)
 {
 	struct call *call = calloc(1, sizeof(*call));
-	struct store *s = c->machine->store;
+	struct store *s = m->store;
 	call->op.done = on_done;
 	store_submit(s, command, &call->op);
 	await(call, s);
@@ -217,6 +221,18 @@ static int look(struct client *c, uint64_t key, uint64_t **seen, uint32_t *count
 	return got < 0 ? (int)got : 0;
 }
 
+/* Zeros lie between the ids: the file is longer than they are. */
+static bool seen_is_padded(struct client *c, uint64_t key, uint32_t count)
+{
+	struct record r;
+	char text[16];
+	if (mvcc_get(store_mvcc(c->machine->store), key_text(key, text), 0, &r) != 0)
+		return true;
+	bool padded = r.size != count * sizeof(uint64_t);
+	record_done(&r);
+	return padded;
+}
+
 static void read_linearizable(struct client *c, uint64_t key)
 {
 	uint64_t *seen;
@@ -272,7 +288,9 @@ static void run(struct client *c, const struct lin_op *op, struct command *comma
 	if (op->kind == LIN_RENAME)
 		command->key2 = key_text(op->other, text2);
 	command->mode = 0644;
-	int error = submit(c, command, &result);
+	int error = clients_submit(c->machine, command, &result);
+	bool held = result.count == 1; /* of a transaction: all its comparisons */
+	writer_free(&result.reply);
 	if (error != 0 && error != -ENOENT && error != -EEXIST && error != -ETIMEDOUT && error != -EINTR && error != -ESHUTDOWN &&
 	    error != -EIO)
 		violated("machine %u answers a write with error %d", c->machine->number, error);
@@ -280,7 +298,7 @@ static void run(struct client *c, const struct lin_op *op, struct command *comma
 		violated("machine %u answers a write before it has applied it", c->machine->number);
 	if (error == 0 && c->serial_revision < result.revision)
 		c->serial_revision = result.revision;
-	answered(c, outcome_of(error), error);
+	answered(c, op->kind == LIN_SWAP && error == 0 && !held ? LIN_REFUSED : outcome_of(error), error);
 }
 
 /* The id, and zeros behind it. */
@@ -333,11 +351,32 @@ static void move(struct client *c, uint64_t key)
 	run(c, &(struct lin_op){.kind = LIN_RENAME, .key = key, .other = key ^ 1}, &command);
 }
 
+/* The file is replaced if it still holds what this machine has of it. */
+static void swap(struct client *c, uint64_t key)
+{
+	uint64_t *seen, id = ++W->values;
+	uint32_t count;
+	char name[16];
+	struct writer w = {0};
+	if (look(c, key, &seen, &count) != 0 || count == LIN_ABSENT || count > SWAP_IDS_MAX || seen_is_padded(c, key, count))
+		return;
+	struct txn_compare compare = {
+		.target = TXN_VALUE, .relation = TXN_EQUAL, .key = key_text(key, name), .value = {seen, count * sizeof(*seen)}};
+	struct txn_op put_new = {.type = TXN_PUT, .key = compare.key, .value = {&id, sizeof(id)}};
+	struct txn t = {.compares = &compare, .compares_count = 1, .ops = {NULL, &put_new}, .ops_count = {0, 1}};
+	txn_encode(&w, &t);
+	struct command command = {.type = COMMAND_TXN, .truncate_to = COMMAND_NO_TRUNCATE, .value = {w.data, w.size}};
+	run(c, &(struct lin_op){.kind = LIN_SWAP, .key = key, .value = id, .seen = seen, .seen_count = count}, &command);
+	writer_free(&w);
+}
+
 /* Keys 0 and 1, 2 and 3 are renamed to each other; the others never are. */
 static void change(struct client *c, uint64_t key)
 {
 	uint64_t what = draw_below(100);
-	if (what < 50)
+	if (what < 10 && W->habits.uses_more)
+		swap(c, key);
+	else if (what < 50)
 		write_ranges(c, LIN_APPEND, key, WRITE_APPEND | WRITE_CREATE, false);
 	else if (what < 65)
 		put(c, key);
@@ -362,7 +401,9 @@ static bool only_reads(const struct client *c)
 static void act(struct client *c)
 {
 	uint64_t key = draw_below(W->habits.keys);
-	if (!only_reads(c) && draw_below(100) >= W->habits.read_percent)
+	if (W->habits.uses_more && one_in(4))
+		uses_act(c->machine);
+	else if (!only_reads(c) && draw_below(100) >= W->habits.read_percent)
 		change(c, key);
 	else if (one_in(3))
 		read_serial(c, key);
@@ -408,6 +449,8 @@ void clients_start(struct machine *m)
 		*c = (struct client){.machine = m, .number = m->number * 10 + i, .at_work = true, .op = NO_OP};
 		fiber_start(m, client_main, c);
 	}
+	if (W->habits.uses_more)
+		W->watcher[m->number - 1] = fiber_start(m, uses_watch, m);
 }
 
 void clients_await_end(struct machine *m)
@@ -415,6 +458,8 @@ void clients_await_end(struct machine *m)
 	for (uint32_t i = 0; i < W->habits.per_machine; i++)
 		while (W->clients[m->number - 1][i].at_work)
 			fiber_sleep(MS);
+	while (W->habits.uses_more && !fiber_over(W->watcher[m->number - 1]))
+		fiber_sleep(MS);
 }
 
 void clients_machine_died(struct machine *m)

@@ -10,6 +10,7 @@ struct client_habits {
 	int64_t pause_ns_max; /* between operations */
 	uint32_t read_percent;
 	uint32_t large_permille; /* writes that need staging */
+	bool uses_more;          /* transactions, leases, compaction, watching: uses.h */
 };
 
 void clients_begin(const struct client_habits *habits);
@@ -18,6 +19,8 @@ void clients_start(struct machine *m);
 /* Within the machine: waits until none is at work. */
 void clients_await_end(struct machine *m);
 void clients_machine_died(struct machine *m);
+/* Within the machine: submits a command and waits for its end. result->reply is the caller's to free. */
+int clients_submit(struct machine *m, const struct command *command, struct command_result *result);
 /* They do no more, except that one on each machine writes once, and again until it succeeds. */
 void clients_finish(void);
 /* Did the last write on each running machine succeed? */

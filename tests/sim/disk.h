@@ -41,6 +41,8 @@ void store_disk_clear(struct machine *m);
 void store_disks_begin(void);
 /* Folders by path, each of a store. A change of names survives a power cut once it is synced; the last ones go first. */
 bool store_disk_has(const struct machine *m, const char *path);
+/* Is LMDB's file in it? */
+bool store_disk_is_begun(const struct machine *m, const char *path);
 void store_disk_empty(struct machine *m, const char *path);
 /* To "": it is removed. */
 void store_disk_rename(struct machine *m, const char *from, const char *to);

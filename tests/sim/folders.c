@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #define FD_DATA 19000
+#define FD_FOLDER 19001 /* one below it */
+#define STORE_FILE "/data.mdb"
 #define PATH_BYTES 64
 
 int __wrap_access(const char *path, int mode);
@@ -27,9 +29,22 @@ static bool is_called(const char *path, const char *name)
 	return slash && strcmp(slash + 1, name) == 0;
 }
 
+/* The folder that data.mdb would be in; false: the path is that of something else. */
+static bool folder_of(const char *path, char folder[PATH_BYTES])
+{
+	const char *slash = strrchr(path, '/');
+	if (!slash || strcmp(slash, STORE_FILE) != 0)
+		return false;
+	snprintf(folder, PATH_BYTES, "%.*s", (int)(slash - path), path);
+	return true;
+}
+
 static bool exists(const char *path)
 {
 	struct machine *m = machine_now();
+	char folder[PATH_BYTES];
+	if (folder_of(path, folder))
+		return store_disk_is_begun(m, folder);
 	if (is_called(path, "wal"))
 		return log_disk_exists(m);
 	return is_called(path, "node") ? node_file_exists(m) : store_disk_has(m, path);
@@ -65,17 +80,19 @@ int __wrap_rename(const char *from, const char *to)
 	return 0;
 }
 
-/* DATA itself, to be synced, and the lock. */
+/* Folders, to be synced, and the lock. */
 int __wrap_open(const char *path, int flags, ...)
 {
 	if (!(flags & O_DIRECTORY) && !is_called(path, "lock"))
 		violated("the daemon opens %s", path);
-	return FD_DATA;
+	return strchr(path, '/') ? FD_FOLDER : FD_DATA;
 }
 
 int __wrap_fsync(int fd)
 {
 	struct machine *m = machine_now();
+	if (fd == FD_FOLDER)
+		return result(-disk_sync_takes(m));
 	if (fd != FD_DATA) /* of node.new, which has none */
 		return result(-node_file_sync(m));
 	uint32_t changes = store_disk_name_changes(m);
@@ -91,17 +108,14 @@ int __wrap_fsync(int fd)
 int __wrap_unlink(const char *path)
 {
 	char folder[PATH_BYTES];
-	const char *slash = strrchr(path, '/');
 	machine_effect(machine_now());
 	if (is_called(path, "node")) {
 		node_file_removed(machine_now());
 		return 0;
 	}
-	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
-	if (!store_disk_has(machine_now(), folder))
+	if (!folder_of(path, folder) || !store_disk_is_begun(machine_now(), folder))
 		return result(ENOENT);
-	if (strcmp(slash, "/data.mdb") == 0)
-		store_disk_empty(machine_now(), folder);
+	store_disk_empty(machine_now(), folder);
 	return 0;
 }
 

@@ -50,6 +50,7 @@ struct file {
 	struct MDB_txn *readers;
 	bool writing;
 	bool open;
+	bool begun; /* data.mdb is there */
 };
 
 struct MDB_env {
@@ -306,10 +307,17 @@ bool store_disk_has(const struct machine *m, const char *path)
 	return find_folder(m, path) != NULL;
 }
 
+bool store_disk_is_begun(const struct machine *m, const char *path)
+{
+	const struct file *f = find_folder(m, path);
+	return f && f->begun;
+}
+
 void store_disk_empty(struct machine *m, const char *path)
 {
 	struct file *f = find_folder(m, path);
 	undo(f, 0);
+	f->begun = false;
 }
 
 void store_disk_rename(struct machine *m, const char *from, const char *to)
@@ -411,7 +419,7 @@ int mdb_env_open(MDB_env *env, const char *path, unsigned flags, mdb_mode_t mode
 	}
 	if ((*f)->open)
 		violated("machine %u opens %s twice", env->machine->number, path);
-	(*f)->open = true;
+	(*f)->open = (*f)->begun = true;
 	env->file = *f;
 	return 0;
 }
@@ -581,9 +589,6 @@ int mdb_dbi_open(MDB_txn *txn, const char *name, unsigned flags, MDB_dbi *dbi)
 		return MDB_NOTFOUND;
 	if (f->maps_count == MAPS_MAX)
 		return MDB_DBS_FULL;
-	/* Number 0 is LMDB's own list of free pages, which is always empty here. */
-	if (f->maps_count == 0)
-		f->maps_count = 1;
 	struct map *m = &f->maps[f->maps_count];
 	*m = (struct map){.made_by = txn->sees};
 	snprintf(m->name, sizeof(m->name), "%s", name);

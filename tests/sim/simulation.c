@@ -7,6 +7,7 @@
 #include "tests/sim/heap.h"
 #include "tests/sim/machine.h"
 #include "tests/sim/network.h"
+#include "tests/sim/uses.h"
 
 #define HEAL_AT (44 * SECOND)
 #define FINISH_AT (50 * SECOND)
@@ -48,9 +49,11 @@ static void begin_clients(void)
 		.keys = (uint32_t)draw_between(2, 8),
 		.pause_ns_max = draw_between(100, 800) * MS,
 		.read_percent = (uint32_t)draw_between(0, 40),
+		.uses_more = one_in(2),
 		.large_permille = one_in(20) ? 20 : 0,
 	};
 	clients_begin(&habits);
+	uses_begin();
 }
 
 static bool run(void)
