@@ -72,8 +72,10 @@ int reservations_load(struct reservations *r, struct mvcc *m)
 
 void reservations_done(struct reservations *r)
 {
-	for (uint32_t slot = 0; slot < r->end; slot++)
+	for (uint32_t slot = 0; slot < r->end; slot++) {
 		free((void *)r->slots[slot].key.data);
+		r->slots[slot] = (struct reservation){0};
+	}
 	r->count = r->end = 0;
 }
 

@@ -278,6 +278,22 @@ static void reservations_outlive_a_restart(void **state)
 	assert_int_equal(reserve_at(&a, "ended", 3600 * SECOND), 0);
 }
 
+/* As when a snapshot takes the place of a store in which something was reserved. */
+static void reservations_are_those_of_the_store_once_it_is_another(void **state)
+{
+	struct world *w = *state;
+	struct node one = node_of(w, 1), two = node_of(w, 2);
+	uint64_t token = reserved(&one, "kept");
+	uint64_t gone = reserved(&one, "given back");
+	assert_int_equal(cancel(&one, gone), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(apply_reload(w->a), 0);
+	assert_int_equal(reserve(&two, "kept"), -EEXIST);
+	assert_int_equal(reserve(&two, "given back"), 0);
+	assert_int_equal(publish(&one, "kept", token, "mine"), 0);
+	assert_content(w, "kept", "mine");
+}
+
 static void an_operation_that_is_sent_twice_reserves_once(void **state)
 {
 	struct world *w = *state;
@@ -401,6 +417,7 @@ int main(void)
 		RULE(a_lapsed_reservation_can_still_be_published),
 		RULE(a_newer_boot_of_its_origin_ends_a_reservation),
 		RULE(reservations_outlive_a_restart),
+		RULE(reservations_are_those_of_the_store_once_it_is_another),
 		RULE(an_operation_that_is_sent_twice_reserves_once),
 		RULE(a_directory_takes_along_what_is_reserved_in_it),
 		RULE(a_directory_with_nothing_but_reservations_is_empty),
