@@ -115,7 +115,7 @@ static void await(struct call *call, struct store *s)
 		fiber_wait(&call->waiter, NEVER);
 }
 
-int clients_submit(struct machine *m, const struct command *command, struct command_result *result)
+int clients_submit(struct machine *m, const struct command *command, struct command_result *result, uint64_t *sequence)
 {
 	struct call *call = calloc(1, sizeof(*call));
 	struct store *s = m->store;
@@ -123,6 +123,8 @@ int clients_submit(struct machine *m, const struct command *command, struct comm
 	store_submit(s, command, &call->op);
 	await(call, s);
 	*result = call->op.result;
+	if (sequence)
+		*sequence = call->op.sequence;
 	int error = call->op.result.error;
 	free(call);
 	return error;
@@ -288,7 +290,7 @@ static void run(struct client *c, const struct lin_op *op, struct command *comma
 	if (op->kind == LIN_RENAME)
 		command->key2 = key_text(op->other, text2);
 	command->mode = 0644;
-	int error = clients_submit(c->machine, command, &result);
+	int error = clients_submit(c->machine, command, &result, NULL);
 	bool held = result.count == 1; /* of a transaction: all its comparisons */
 	writer_free(&result.reply);
 	if (error != 0 && error != -ENOENT && error != -EEXIST && error != -ETIMEDOUT && error != -EINTR && error != -ESHUTDOWN &&

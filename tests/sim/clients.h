@@ -19,8 +19,8 @@ void clients_start(struct machine *m);
 /* Within the machine: waits until none is at work. */
 void clients_await_end(struct machine *m);
 void clients_machine_died(struct machine *m);
-/* Within the machine: submits a command and waits for its end. result->reply is the caller's to free. */
-int clients_submit(struct machine *m, const struct command *command, struct command_result *result);
+/* Within the machine: submits a command and waits for its end. result->reply is the caller's to free. *sequence (or NULL): the command's. */
+int clients_submit(struct machine *m, const struct command *command, struct command_result *result, uint64_t *sequence);
 /* They do no more, except that one on each machine writes once, and again until it succeeds. */
 void clients_finish(void);
 /* Did the last write on each running machine succeed? */

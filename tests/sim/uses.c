@@ -12,12 +12,15 @@
 #include <string.h>
 
 #define LEASES 4u
+#define EXCLUSIVE_MAX 1024u
 #define SEEN_NOTHING 1u /* in place of a hash: whoever watched saw that nothing happened */
 
 static struct {
 	uint64_t values;
 	uint64_t *told; /* by revision: the hash of its events */
 	size_t told_capacity;
+	uint64_t exclusive; /* the file that is to be made now */
+	uint8_t winners[EXCLUSIVE_MAX];
 	uint64_t next[MACHINES_MAX]; /* where its watcher goes on */
 } uses;
 
@@ -33,13 +36,14 @@ static struct span text(const char *s)
 	return (struct span){s, strlen(s)};
 }
 
-static void submit(struct machine *m, struct command *c)
+static int submit(struct machine *m, struct command *c, uint64_t *sequence)
 {
 	struct command_result result;
 	c->truncate_to = COMMAND_NO_TRUNCATE;
-	int error = clients_submit(m, c, &result);
+	int error = clients_submit(m, c, &result, sequence);
 	happened(HAPPENED_used, m->number, c->type, (uint64_t)(int64_t)error);
 	writer_free(&result.reply);
+	return error;
 }
 
 /* --- transactions --- */
@@ -53,7 +57,7 @@ static void put_pair(struct machine *m)
 	struct txn t = {.ops = {NULL, ops}, .ops_count = {0, 2}};
 	struct writer w = {0};
 	txn_encode(&w, &t);
-	submit(m, &(struct command){.type = COMMAND_TXN, .value = {w.data, w.size}});
+	submit(m, &(struct command){.type = COMMAND_TXN, .value = {w.data, w.size}}, NULL);
 	writer_free(&w);
 }
 
@@ -94,29 +98,54 @@ static void lease(struct machine *m)
 	struct command c = {.type = types[draw_below(sizeof(types))], .lease = 1 + draw_below(LEASES)};
 	if (c.type == COMMAND_LEASE_GRANT)
 		c.ttl_s = (uint32_t)draw_between(1, 5);
-	submit(m, &c);
+	submit(m, &c, NULL);
 }
 
 static void put_leased(struct machine *m)
 {
 	char key[32];
 	snprintf(key, sizeof(key), "leased/%llu", (unsigned long long)draw_below(4));
-	submit(m, &(struct command){.type = COMMAND_PUT,
-				    .key = text(key),
-				    .value = text("x"),
-				    .write_flags = WRITE_LEASED,
-				    .lease = 1 + draw_below(LEASES)});
+	submit(m,
+	       &(struct command){.type = COMMAND_PUT,
+				 .key = text(key),
+				 .value = text("x"),
+				 .write_flags = WRITE_LEASED,
+				 .lease = 1 + draw_below(LEASES)},
+	       NULL);
 }
 
 static void compact(struct machine *m)
 {
 	uint64_t now = mvcc_revision(store_mvcc(m->store));
-	submit(m, &(struct command){.type = COMMAND_COMPACT, .revision = now - draw_below(now < 60 ? now : 60)});
+	submit(m, &(struct command){.type = COMMAND_COMPACT, .revision = now - draw_below(now < 60 ? now : 60)}, NULL);
+}
+
+/* Several try to make the same file, each reserving it first, as O_EXCL does: one of them may succeed. It is never deleted. */
+static void make_exclusively(struct machine *m)
+{
+	char key[32];
+	uint64_t number = uses.exclusive, sequence = 0;
+	if (one_in(6) && uses.exclusive + 1 < EXCLUSIVE_MAX)
+		uses.exclusive++;
+	snprintf(key, sizeof(key), "excl%llu", (unsigned long long)number);
+	struct command reserve = {.type = COMMAND_RESERVE, .key = text(key)};
+	if (submit(m, &reserve, &sequence) != 0)
+		return;
+	struct command_range range = {0, {&sequence, sizeof(sequence)}};
+	struct command make = {.type = COMMAND_WRITE,
+			       .key = text(key),
+			       .write_flags = WRITE_CREATE | WRITE_EXCL,
+			       .ranges = &range,
+			       .ranges_count = 1,
+			       .reservation = sequence,
+			       .mode = 0644};
+	if (submit(m, &make, NULL) == 0 && ++uses.winners[number] > 1)
+		violated("machine %u has made %s exclusively, which another one had made before", m->number, key);
 }
 
 void uses_act(struct machine *m)
 {
-	uint64_t what = draw_below(12);
+	uint64_t what = draw_below(15);
 	if (what < 3)
 		put_pair(m);
 	else if (what < 7)
@@ -125,6 +154,8 @@ void uses_act(struct machine *m)
 		lease(m);
 	else if (what < 11)
 		put_leased(m);
+	else if (what < 14)
+		make_exclusively(m);
 	else
 		compact(m);
 }
