@@ -112,9 +112,10 @@ void membership_take_answer(struct membership *m, const struct join_answer *a)
 
 /* --- answering --- */
 
+/* A place that was given makes another configuration, so whoever lost its data again cannot be put out by what it asked in an earlier life. */
 static uint64_t challenge_for(const struct membership *m, uint64_t incarnation)
 {
-	uint64_t z = (m->salt ^ incarnation) + 0x9e3779b97f4a7c15u;
+	uint64_t z = (m->salt ^ incarnation ^ m->now.version * 0xd6e8feb86659fd93u) + 0x9e3779b97f4a7c15u;
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
 	z ^= z >> 31;

@@ -535,18 +535,20 @@ static void a_place_is_given_to_who_answers_the_challenge_and_each_life_gets_its
 	assert_int_equal(answer.verdict, JOIN_WAIT);
 	assert_int_not_equal(answer.challenge, 0);
 	assert_int_equal(named(w, "n2")->id, 77); /* nothing moved */
-	question(w, 1001, answer.challenge, true);
+	uint64_t first = answer.challenge;
+	question(w, 1001, first, true);
 	assert_int_equal(named(w, "n2")->id, 1001);
 	assert_false(members_is_voter(membership_now(w->nodes[0].membership), 1001));
-	answer = question(w, 1001, answer.challenge, true);
+	answer = question(w, 1001, first, true);
 	assert_int_equal(answer.verdict, JOIN_GRANTED);
 	assert_int_equal(answer.cluster_id, 0x123);
 	/* Its data is lost before it ever said a word. */
 	uint64_t challenge = question(w, 1002, 0, true).challenge;
 	question(w, 1002, challenge, true);
 	assert_int_equal(named(w, "n2")->id, 1002);
-	/* The first life's question, played again, moves nothing: it has no place, and its challenge is its own. */
+	/* The first life's questions, played again, move nothing: a challenge is of one life, and of the configuration that it was given in. */
 	question(w, 1001, challenge, true);
+	question(w, 1001, first, true);
 	assert_int_equal(named(w, "n2")->id, 1002);
 	free_world(w);
 }
