@@ -45,7 +45,7 @@ SIM_WRAP  := malloc calloc realloc reallocarray free strdup strndup clock_gettim
 	$(addprefix pthread_,create join detach setname_np sigmask mutex_init mutex_destroy mutex_lock mutex_trylock mutex_unlock \
 	cond_init cond_destroy cond_wait cond_timedwait cond_signal cond_broadcast \
 	rwlock_init rwlock_destroy rwlock_rdlock rwlock_wrlock rwlock_unlock) \
-	wal_open wal_append wal_reset raft_new raft_restore raft_ready raft_status trim_point \
+	wal_open wal_append wal_reset raft_new raft_restore raft_ready raft_stored raft_status trim_point \
 	mvcc_begin mvcc_end mvcc_put_meta mvcc_put_block mvcc_stage_put
 
 all: $(BUILD)/tallyfs $(BUILD)/tallyctl

@@ -11,6 +11,7 @@
 
 #define SLOTS_MIN 4096u
 #define VIEWS_MAX 256u
+#define VOTES_MAX 64u
 
 /* An entry of any log, known by index and term. */
 struct known {
@@ -27,6 +28,13 @@ struct committed {
 	uint64_t applied_hash; /* of what it put; 0: nobody has applied it yet */
 };
 
+/* A vote that was granted, or asked for on one's own behalf; a promise once the save before it is durable. */
+struct vote {
+	uint64_t save;
+	uint64_t term;
+	uint64_t candidate;
+};
+
 /* What the log of a member was told to be durable, and what its raft said last. A machine that lost its data is another member afterwards. */
 struct view {
 	uint64_t id;
@@ -35,6 +43,11 @@ struct view {
 	uint64_t base;
 	uint64_t last;
 	struct raft_hard_state hard;
+	struct vote promised;
+	struct vote votes[VOTES_MAX]; /* not promised yet */
+	uint32_t votes_count;
+	uint64_t saved; /* the last save that raft asked for, and the last that is durable */
+	uint64_t stored;
 	uint64_t listed; /* the last entry that was listed as committed */
 	uint64_t commit;
 	uint64_t first;
@@ -67,6 +80,8 @@ int __real_wal_reset(struct wal *w, uint64_t index, uint64_t term);
 int __real_raft_new(const struct raft_config *config, struct raft **out);
 int __real_raft_restore(struct raft *r, const struct raft_entry *entry);
 const struct raft_ready *__real_raft_ready(struct raft *r);
+void __real_raft_stored(struct raft *r, uint64_t save);
+void __wrap_raft_stored(struct raft *r, uint64_t save);
 void __real_raft_status(const struct raft *r, struct raft_status *out);
 uint64_t __real_mvcc_end(struct mvcc *m, int64_t time_ns);
 void __real_mvcc_begin(struct mvcc *m, uint64_t index, uint64_t term);
@@ -278,10 +293,13 @@ static void note_committed(const struct machine *m, const struct raft *r, const 
 	}
 }
 
+static void note_votes(const struct machine *m, const struct raft_ready *ready);
+
 const struct raft_ready *__wrap_raft_ready(struct raft *r)
 {
 	const struct raft_ready *ready = __real_raft_ready(r);
 	struct machine *m = machine_now();
+	note_votes(m, ready);
 	note_saved(m, r, ready);
 	if (ready->install) {
 		view_of(m)->listed = ready->install_index;
@@ -295,6 +313,52 @@ const struct raft_ready *__wrap_raft_ready(struct raft *r)
 		happened(HAPPENED_fetch, m->number, ready->fetch[i].lo, 0);
 	view_of(m)->before = *raft_members_now(r);
 	return ready;
+}
+
+/* --- votes --- */
+
+static void promise(const struct machine *m, struct view *v, const struct vote *vote)
+{
+	if (vote->term == v->promised.term && vote->candidate != v->promised.candidate)
+		violated("machine %u votes in term %llu for %016llx and for %016llx", m->number, (unsigned long long)vote->term,
+			 (unsigned long long)v->promised.candidate, (unsigned long long)vote->candidate);
+	if (vote->term >= v->promised.term)
+		v->promised = *vote;
+}
+
+static void settle_votes(const struct machine *m, struct view *v)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < v->votes_count; i++) {
+		if (v->votes[i].save <= v->stored)
+			promise(m, v, &v->votes[i]);
+		else
+			v->votes[kept++] = v->votes[i];
+	}
+	v->votes_count = kept;
+}
+
+static void note_votes(const struct machine *m, const struct raft_ready *ready)
+{
+	struct view *v = view_of(m);
+	if (ready->save != 0)
+		v->saved = ready->save;
+	for (uint32_t i = 0; i < ready->send_stored_count && v->votes_count < VOTES_MAX; i++) {
+		const struct raft_message *sent = &ready->send_stored[i];
+		if (sent->type == RAFT_VOTE)
+			v->votes[v->votes_count++] = (struct vote){v->saved, sent->term, sent->from};
+		else if (sent->type == RAFT_VOTE_REPLY && !sent->reject)
+			v->votes[v->votes_count++] = (struct vote){v->saved, sent->term, sent->to};
+	}
+	settle_votes(m, v);
+}
+
+void __wrap_raft_stored(struct raft *r, uint64_t save)
+{
+	struct view *v = view_now();
+	v->stored = save;
+	settle_votes(machine_now(), v);
+	__real_raft_stored(r, save);
 }
 
 /* --- election safety, leader completeness --- */
@@ -460,9 +524,11 @@ int __wrap_wal_open(const struct wal_config *config, struct wal **out, char *why
 			 (unsigned long long)last);
 	if (replaced)
 		v->last = last;
-	if (hard.term < v->hard.term || (hard.term == v->hard.term && v->hard.vote != 0 && hard.vote != v->hard.vote))
-		violated("machine %u voted for %llu in term %llu, and has forgotten it", m->number, (unsigned long long)v->hard.vote,
-			 (unsigned long long)v->hard.term);
+	if (hard.term < v->hard.term)
+		violated("machine %u was in term %llu, and has forgotten it", m->number, (unsigned long long)v->hard.term);
+	if (hard.term < v->promised.term || (hard.term == v->promised.term && hard.vote != v->promised.candidate))
+		violated("machine %u voted for %016llx in term %llu, and has forgotten it", m->number,
+			 (unsigned long long)v->promised.candidate, (unsigned long long)v->promised.term);
 	return 0;
 }
 
@@ -507,6 +573,8 @@ int __wrap_raft_new(const struct raft_config *config, struct raft **out)
 		violated("read tickets from %llu on, which an earlier boot has given out", (unsigned long long)c.ticket_base);
 	v->ticket_base = c.ticket_base;
 	v->listed = c.applied;
+	v->votes_count = 0;
+	v->saved = v->stored = 0;
 	v->commit = 0;
 	v->term = 0;
 	v->role = RAFT_FOLLOWER;
