@@ -205,7 +205,7 @@ void fault_run_round(struct fault_run *r, enum fault_kind kind, uint32_t random)
 	     r->rounds, f.what, lasted, m.writes, during, m.reads, m.unknown, (double)m.longest_gap_ms / 1e3, m.lost, m.stale, m.duplicated,
 	     convergence, e.keys);
 	fail_if_broken(r, &f, &m);
-	if (!equal)
+	if (!equal || convergence * 1e3 > CONVERGE_MS)
 		cluster_fail("round %d, %s: the nodes are not equal %.1f s after the healing%s", r->rounds, f.what, convergence,
 			     e.contents_differ ? ": same hash, another content" : "");
 	add_up(r, &m, convergence);
