@@ -1,365 +1,12 @@
-/* LMDB's interface (lmdb.h) over ordered maps in memory, in place of the library. Each key has its versions by transaction, so that a reader sees
- * its snapshot. As with MDB_NOMETASYNC, a power cut may undo the last commit unless it was synced, and never the one before. */
-#include "tests/sim/disk.h"
+/* LMDB's interface (lmdb.h), in place of the library. */
 #include "tests/sim/heap.h"
+#include "tests/sim/lmdb_file.h"
 
 #include <errno.h>
-#include <lmdb.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define PAGE 4096u
-#define MAPS_MAX 8u
-#define FIRST_DBI 2u
-#define FOLDERS_MAX 16u
-#define RENAMES_MAX 16u
-#define NAME_MAX_BYTES 32u
-#define PATH_BYTES 64u
-
-struct version {
-	struct version *older;
-	uint64_t txn;
-	bool deleted;
-	size_t size;
-	uint8_t data[];
-};
-
-struct cell {
-	struct version *newest;
-	size_t key_size;
-	uint8_t key[];
-};
-
-struct map {
-	char name[NAME_MAX_BYTES];
-	uint64_t made_by; /* transaction */
-	struct cell **cells;
-	size_t count;
-	size_t capacity;
-};
-
-/* What is on the disk. */
-struct file {
-	char path[PATH_BYTES];
-	struct map maps[MAPS_MAX];
-	uint32_t maps_count;
-	uint64_t last;   /* committed transaction */
-	uint64_t synced; /* it survives a power cut: last or last - 1 */
-	uint64_t bytes;
-	struct MDB_txn *readers;
-	bool writing;
-	bool open;
-	bool begun; /* data.mdb is there */
-};
-
-struct MDB_env {
-	struct machine *machine;
-	struct file *file;
-};
-
-struct MDB_txn {
-	struct MDB_env *env;
-	uint64_t sees;
-	bool writes;
-	bool active;
-	struct MDB_txn *next; /* of the file's readers */
-	struct touched *touched;
-	size_t touched_count;
-	size_t touched_capacity;
-};
-
-struct touched {
-	struct map *map;
-	struct cell *cell;
-};
-
-struct MDB_cursor {
-	struct MDB_txn *txn;
-	struct map *map;
-	struct cell *at;
-};
-
-struct renamed {
-	struct file *file;
-	char from[PATH_BYTES];
-};
-
-static struct file *files[MACHINES_MAX][FOLDERS_MAX];     /* with an empty path: removed */
-static struct renamed renames[MACHINES_MAX][RENAMES_MAX]; /* not synced yet */
-static uint32_t renames_count[MACHINES_MAX];
-
-void store_disks_begin(void)
-{
-	memset(files, 0, sizeof(files));
-	memset(renames_count, 0, sizeof(renames_count));
-}
-
-/* --- maps --- */
-
-static int compare(const struct cell *c, const MDB_val *key)
-{
-	size_t common = c->key_size < key->mv_size ? c->key_size : key->mv_size;
-	int order = memcmp(c->key, key->mv_data, common);
-	return order != 0 ? order : (c->key_size > key->mv_size) - (c->key_size < key->mv_size);
-}
-
-/* The first cell that is not below the key. */
-static size_t find_place(const struct map *m, const MDB_val *key)
-{
-	size_t lo = 0, hi = m->count;
-	if (hi > 0 && compare(m->cells[hi - 1], key) < 0)
-		return hi;
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-		if (compare(m->cells[mid], key) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
-static struct cell *find_cell(const struct map *m, const MDB_val *key)
-{
-	size_t i = find_place(m, key);
-	return i < m->count && compare(m->cells[i], key) == 0 ? m->cells[i] : NULL;
-}
-
-static struct cell *make_cell(struct map *m, const MDB_val *key)
-{
-	size_t i = find_place(m, key);
-	if (i < m->count && compare(m->cells[i], key) == 0)
-		return m->cells[i];
-	if (m->count == m->capacity) {
-		m->capacity = m->capacity ? m->capacity * 2 : 64;
-		m->cells = heap_resize(HEAP_WORLD, m->cells, m->capacity * sizeof(struct cell *));
-	}
-	memmove(m->cells + i + 1, m->cells + i, (m->count - i) * sizeof(struct cell *));
-	struct cell *c = world_alloc(sizeof(*c) + key->mv_size);
-	c->newest = NULL;
-	c->key_size = key->mv_size;
-	memcpy(c->key, key->mv_data, key->mv_size);
-	m->cells[i] = c;
-	m->count++;
-	return c;
-}
-
-static const struct version *seen(const struct cell *c, const struct MDB_txn *txn)
-{
-	const struct version *v = c->newest;
-	while (v && v->txn > txn->sees)
-		v = v->older;
-	return v && !v->deleted ? v : NULL;
-}
-
-static void free_versions(struct file *f, struct version *v)
-{
-	while (v) {
-		struct version *older = v->older;
-		f->bytes -= v->size;
-		heap_free(v);
-		v = older;
-	}
-}
-
-/* Versions that nobody can see any more go: a power cut may bring back the last commit but one, and readers see what they began with. */
-static void prune(struct file *f, struct cell *c)
-{
-	uint64_t oldest = f->synced;
-	for (const struct MDB_txn *r = f->readers; r; r = r->next)
-		if (r->sees < oldest)
-			oldest = r->sees;
-	struct version *v = c->newest;
-	while (v && v->txn > oldest)
-		v = v->older;
-	if (!v)
-		return;
-	free_versions(f, v->older);
-	v->older = NULL;
-}
-
-/* Cells without a version go, and those whose last one says that they are deleted; while nobody looks at them. */
-static void sweep(struct file *f)
-{
-	if (f->readers || f->writing)
-		return;
-	for (uint32_t i = 0; i < f->maps_count; i++) {
-		struct map *m = &f->maps[i];
-		size_t kept = 0;
-		for (size_t n = 0; n < m->count; n++) {
-			struct cell *c = m->cells[n];
-			if (c->newest && !(c->newest->deleted && !c->newest->older && c->newest->txn <= f->synced)) {
-				m->cells[kept++] = c;
-				continue;
-			}
-			free_versions(f, c->newest);
-			heap_free(c);
-		}
-		m->count = kept;
-	}
-}
-
-/* Takes back what transactions after `txn` did. */
-static void undo(struct file *f, uint64_t txn)
-{
-	uint32_t maps = 0;
-	for (uint32_t i = 0; i < f->maps_count; i++) {
-		struct map *m = &f->maps[i];
-		for (size_t n = 0; n < m->count; n++) {
-			struct cell *c = m->cells[n];
-			while (c->newest && c->newest->txn > txn) {
-				struct version *v = c->newest;
-				c->newest = v->older;
-				v->older = NULL;
-				free_versions(f, v);
-			}
-		}
-		if (m->made_by <= txn)
-			maps++;
-	}
-	f->maps_count = maps;
-	if (f->last > txn)
-		f->last = txn;
-	if (f->synced > txn)
-		f->synced = txn;
-}
-
-/* The folder of that path; NULL: the store's own. */
-static struct file *find_folder(const struct machine *m, const char *path)
-{
-	char own[PATH_BYTES];
-	if (!path) {
-		snprintf(own, sizeof(own), "m%u/store", m->number);
-		path = own;
-	}
-	for (uint32_t i = 0; i < FOLDERS_MAX; i++) {
-		struct file *f = files[m->number - 1][i];
-		if (f && strcmp(f->path, path) == 0)
-			return f;
-	}
-	return NULL;
-}
-
-/* --- what happens to the disk --- */
-
-static void lose_renames(struct machine *m);
-
-void store_disk_closed(struct machine *m)
-{
-	for (uint32_t i = 0; i < FOLDERS_MAX; i++) {
-		struct file *f = files[m->number - 1][i];
-		if (!f)
-			continue;
-		f->readers = NULL;
-		f->writing = false;
-		f->open = false;
-		undo(f, f->last);
-		sweep(f);
-	}
-}
-
-void store_disk_power_cut(struct machine *m)
-{
-	for (uint32_t i = 0; i < FOLDERS_MAX; i++) {
-		struct file *f = files[m->number - 1][i];
-		if (!f)
-			continue;
-		f->readers = NULL;
-		f->writing = false;
-		if (f->synced < f->last && one_in(2)) {
-			happened(HAPPENED_commit_undone, m->number, f->last, 0);
-			undo(f, f->synced);
-		}
-		f->synced = f->last;
-	}
-	lose_renames(m);
-}
-
-bool store_disk_flip_bit(struct machine *m)
-{
-	struct file *f = find_folder(m, NULL);
-	if (!f || f->maps_count == 0)
-		return false;
-	const struct map *map = &f->maps[draw_below(f->maps_count)];
-	if (map->count == 0)
-		return false;
-	struct version *v = map->cells[draw_below(map->count)]->newest;
-	if (!v || v->deleted || v->size == 0)
-		return false;
-	uint64_t offset = draw_below(v->size);
-	v->data[offset] ^= (uint8_t)(1u << draw_below(8));
-	happened(HAPPENED_bit_flipped, m->number, 0, offset);
-	return true;
-}
-
-void store_disk_clear(struct machine *m)
-{
-	for (uint32_t i = 0; i < FOLDERS_MAX; i++)
-		files[m->number - 1][i] = NULL;
-	renames_count[m->number - 1] = 0;
-}
-
-/* --- names --- */
-
-bool store_disk_has(const struct machine *m, const char *path)
-{
-	return find_folder(m, path) != NULL;
-}
-
-bool store_disk_is_begun(const struct machine *m, const char *path)
-{
-	const struct file *f = find_folder(m, path);
-	return f && f->begun;
-}
-
-void store_disk_empty(struct machine *m, const char *path)
-{
-	struct file *f = find_folder(m, path);
-	undo(f, 0);
-	f->begun = false;
-}
-
-void store_disk_rename(struct machine *m, const char *from, const char *to)
-{
-	struct file *f = find_folder(m, from);
-	if (renames_count[m->number - 1] == RENAMES_MAX)
-		store_disk_names_synced(m, 1);
-	struct renamed *r = &renames[m->number - 1][renames_count[m->number - 1]++];
-	r->file = f;
-	snprintf(r->from, sizeof(r->from), "%s", from);
-	snprintf(f->path, sizeof(f->path), "%s", to);
-	happened(HAPPENED_renamed, m->number, strlen(from), strlen(to));
-}
-
-uint32_t store_disk_name_changes(const struct machine *m)
-{
-	return renames_count[m->number - 1];
-}
-
-void store_disk_names_synced(struct machine *m, uint32_t changes)
-{
-	uint32_t *count = &renames_count[m->number - 1];
-	struct renamed *r = renames[m->number - 1];
-	for (uint32_t i = 0; i < changes; i++)
-		for (uint32_t n = 0; n < FOLDERS_MAX; n++)
-			if (files[m->number - 1][n] == r[i].file && r[i].file->path[0] == '\0')
-				files[m->number - 1][n] = NULL;
-	memmove(r, r + changes, (*count - changes) * sizeof(*r));
-	*count -= changes;
-}
-
-static void lose_renames(struct machine *m)
-{
-	uint32_t kept = (uint32_t)draw_below(renames_count[m->number - 1] + 1);
-	struct renamed *r = renames[m->number - 1];
-	for (uint32_t i = renames_count[m->number - 1]; i-- > kept;)
-		snprintf(r[i].file->path, sizeof(r[i].file->path), "%s", r[i].from);
-	store_disk_names_synced(m, kept);
-	renames_count[m->number - 1] = 0;
-}
-
-/* --- lmdb.h: environments --- */
+/* --- environments --- */
 
 char *mdb_strerror(int error)
 {
@@ -393,24 +40,9 @@ int mdb_env_set_mapsize(MDB_env *env, size_t size)
 	return 0;
 }
 
-static struct file **file_place(struct machine *m, const char *path)
-{
-	struct file **unused = NULL;
-	for (uint32_t i = 0; i < FOLDERS_MAX; i++) {
-		struct file **f = &files[m->number - 1][i];
-		if (*f && strcmp((*f)->path, path) == 0)
-			return f;
-		if (!*f && !unused)
-			unused = f;
-	}
-	if (!unused)
-		abort();
-	return unused;
-}
-
 int mdb_env_open(MDB_env *env, const char *path, unsigned flags, mdb_mode_t mode)
 {
-	struct file **f = file_place(env->machine, path);
+	struct file **f = lmdb_file_place(env->machine, path);
 	(void)flags, (void)mode;
 	machine_effect(env->machine);
 	if (!*f) {
@@ -519,7 +151,7 @@ void mdb_txn_abort(MDB_txn *txn)
 {
 	struct file *f = txn->env->file;
 	if (txn->writes)
-		undo(f, f->last);
+		lmdb_undo(f, f->last);
 	end(txn);
 }
 
@@ -559,12 +191,12 @@ int mdb_txn_commit(MDB_txn *txn)
 	f->synced = f->last;
 	f->last = txn->sees;
 	for (size_t i = 0; i < txn->touched_count; i++)
-		prune(f, txn->touched[i].cell);
+		lmdb_prune(f, txn->touched[i].cell);
 	end(txn);
 	happened(HAPPENED_store_commit, machine_now()->number, f->last, 0);
 	machine_effect(machine_now());
 	if (f->last % 16 == 0)
-		sweep(f);
+		lmdb_sweep(f);
 	return 0;
 }
 
@@ -598,8 +230,8 @@ int mdb_dbi_open(MDB_txn *txn, const char *name, unsigned flags, MDB_dbi *dbi)
 
 int mdb_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 {
-	const struct cell *c = find_cell(map_of(txn, dbi), key);
-	const struct version *v = c ? seen(c, txn) : NULL;
+	const struct cell *c = lmdb_find_cell(map_of(txn, dbi), key);
+	const struct version *v = c ? lmdb_seen(c, txn) : NULL;
 	if (!v)
 		return MDB_NOTFOUND;
 	*data = (MDB_val){v->size, (void *)v->data};
@@ -618,7 +250,7 @@ static struct version *add_version(MDB_txn *txn, struct map *m, struct cell *c, 
 		struct version *replaced = c->newest;
 		c->newest = replaced->older;
 		replaced->older = NULL;
-		free_versions(f, replaced);
+		lmdb_free_versions(f, replaced);
 	}
 	struct version *v = world_alloc(sizeof(*v) + size);
 	*v = (struct version){.older = c->newest, .txn = txn->sees, .size = size};
@@ -630,10 +262,10 @@ static struct version *add_version(MDB_txn *txn, struct map *m, struct cell *c, 
 int mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned flags)
 {
 	struct map *m = map_of(txn, dbi);
-	if ((flags & MDB_APPEND) && m->count > 0 && compare(m->cells[m->count - 1], key) >= 0 && m->cells[m->count - 1]->newest)
+	if ((flags & MDB_APPEND) && m->count > 0 && lmdb_compare(m->cells[m->count - 1], key) >= 0 && m->cells[m->count - 1]->newest)
 		return MDB_KEYEXIST;
-	struct cell *c = make_cell(m, key);
-	if ((flags & MDB_NOOVERWRITE) && seen(c, txn))
+	struct cell *c = lmdb_make_cell(m, key);
+	if ((flags & MDB_NOOVERWRITE) && lmdb_seen(c, txn))
 		return MDB_KEYEXIST;
 	struct version *v = add_version(txn, m, c, data->mv_size);
 	if (flags & MDB_RESERVE)
@@ -645,7 +277,7 @@ int mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned fla
 
 static int delete_cell(MDB_txn *txn, struct map *m, struct cell *c)
 {
-	if (!c || !seen(c, txn))
+	if (!c || !lmdb_seen(c, txn))
 		return MDB_NOTFOUND;
 	add_version(txn, m, c, 0)->deleted = true;
 	return 0;
@@ -655,7 +287,7 @@ int mdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
 {
 	struct map *m = map_of(txn, dbi);
 	(void)data;
-	return delete_cell(txn, m, find_cell(m, key));
+	return delete_cell(txn, m, lmdb_find_cell(m, key));
 }
 
 int mdb_stat(MDB_txn *txn, MDB_dbi dbi, MDB_stat *stat)
@@ -663,7 +295,7 @@ int mdb_stat(MDB_txn *txn, MDB_dbi dbi, MDB_stat *stat)
 	const struct map *m = map_of(txn, dbi);
 	*stat = (MDB_stat){.ms_psize = PAGE};
 	for (size_t i = 0; i < m->count; i++)
-		stat->ms_entries += seen(m->cells[i], txn) ? 1 : 0;
+		stat->ms_entries += lmdb_seen(m->cells[i], txn) ? 1 : 0;
 	return 0;
 }
 
@@ -686,7 +318,7 @@ void mdb_cursor_close(MDB_cursor *c)
 static int settle(MDB_cursor *c, size_t i, int step, MDB_val *key, MDB_val *data)
 {
 	for (; i < c->map->count; i += (size_t)step) {
-		const struct version *v = seen(c->map->cells[i], c->txn);
+		const struct version *v = lmdb_seen(c->map->cells[i], c->txn);
 		if (!v)
 			continue;
 		c->at = c->map->cells[i];
@@ -701,7 +333,7 @@ static int settle(MDB_cursor *c, size_t i, int step, MDB_val *key, MDB_val *data
 static size_t place_of(const MDB_cursor *c)
 {
 	MDB_val key = {c->at->key_size, c->at->key};
-	return find_place(c->map, &key);
+	return lmdb_find_place(c->map, &key);
 }
 
 int mdb_cursor_get(MDB_cursor *c, MDB_val *key, MDB_val *data, MDB_cursor_op op)
@@ -719,11 +351,11 @@ int mdb_cursor_get(MDB_cursor *c, MDB_val *key, MDB_val *data, MDB_cursor_op op)
 	case MDB_GET_CURRENT:
 		return c->at ? settle(c, place_of(c), 1, key, data) : EINVAL;
 	case MDB_SET_RANGE:
-		return settle(c, find_place(c->map, key), 1, key, data);
+		return settle(c, lmdb_find_place(c->map, key), 1, key, data);
 	case MDB_SET:
 	case MDB_SET_KEY:
-		i = find_place(c->map, key);
-		if (i == c->map->count || compare(c->map->cells[i], key) != 0 || !seen(c->map->cells[i], c->txn))
+		i = lmdb_find_place(c->map, key);
+		if (i == c->map->count || lmdb_compare(c->map->cells[i], key) != 0 || !lmdb_seen(c->map->cells[i], c->txn))
 			return MDB_NOTFOUND;
 		return settle(c, i, 1, key, data);
 	default:
