@@ -10,6 +10,7 @@
 #define HEAP_SPAN ((size_t)1 << 32)
 #define KEEP_BYTES ((size_t)24 << 20) /* an emptied heap gives the rest back to the system */
 #define CLASSES 128u
+#define RUBBISH 0xdd
 #define HEAD_BYTES 16u
 
 struct head {
@@ -26,6 +27,7 @@ struct heap {
 };
 
 static uint8_t *base;
+static bool spoils;
 static struct heap heaps[HEAP_COUNT];
 
 void heaps_setup(void)
@@ -61,6 +63,18 @@ static size_t room_of(uint32_t class)
 	return ((size_t)1 << top) + ((class - 4) % 4 + 1) * ((size_t)1 << (top - 2));
 }
 
+void heaps_spoil(bool spoil)
+{
+	spoils = spoil;
+}
+
+static void *give(struct head *b, size_t size)
+{
+	if (spoils)
+		memset(b + 1, RUBBISH, size);
+	return b + 1;
+}
+
 void *heap_alloc(uint32_t number, size_t size)
 {
 	struct heap *h = &heaps[number];
@@ -69,7 +83,7 @@ void *heap_alloc(uint32_t number, size_t size)
 	struct head *b = h->free[class];
 	if (b) {
 		h->free[class] = b->next;
-		return b + 1;
+		return give(b, size);
 	}
 	room = (room + 15) & ~(size_t)15;
 	if (h->used + HEAD_BYTES + room > HEAP_SPAN)
@@ -79,7 +93,7 @@ void *heap_alloc(uint32_t number, size_t size)
 	h->used += HEAD_BYTES + room;
 	if (h->used > h->highest)
 		h->highest = h->used;
-	return b + 1;
+	return give(b, size);
 }
 
 bool heap_owns(const void *p)
@@ -93,6 +107,8 @@ void heap_free(void *p)
 		return;
 	struct heap *h = &heaps[(size_t)((uint8_t *)p - base) / HEAP_SPAN];
 	struct head *b = (struct head *)p - 1;
+	if (spoils)
+		memset(p, RUBBISH, room_of(b->class));
 	b->next = h->free[b->class];
 	h->free[b->class] = b;
 }

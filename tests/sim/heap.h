@@ -18,6 +18,8 @@ void heap_free(void *p);
 void *heap_resize(uint32_t heap, void *p, size_t size);
 /* Does it come from one of the heaps? */
 bool heap_owns(const void *p);
+/* What is freed, and what is given out, holds rubbish from now on, should anybody look at it. */
+void heaps_spoil(bool spoil);
 /* All that it gave is gone. */
 void heap_empty(uint32_t heap);
 size_t heap_used(uint32_t heap);

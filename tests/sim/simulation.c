@@ -83,6 +83,7 @@ bool simulation_run(uint64_t seed, bool print)
 {
 	heap_empty(HEAP_WORLD);
 	world_begin(seed, print);
+	heaps_spoil(one_in(4));
 	fibers_reset();
 	threads_reset();
 	network_begin();
