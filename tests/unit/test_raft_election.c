@@ -125,6 +125,24 @@ static void a_vote_is_not_given_before_it_is_stored(void **unused)
 	net_free(n);
 }
 
+/* The term alone was stored before, when another candidate brought it and was refused. */
+static void a_vote_given_later_in_a_term_is_stored_too(void **unused)
+{
+	(void)unused;
+	struct net *n = net_new(3, 1);
+	net_give_log(n, 1, "112", 2);
+	net_step(n, (struct raft_message){.type = RAFT_VOTE, .from = 3, .to = 1, .term = 4, .log_index = 2, .log_term = 1});
+	net_store(n, 1);
+	assert_true(net_sent(n, 3, RAFT_VOTE_REPLY).reject);
+	assert_int_equal(net_at(n, 1)->hard.term, 4);
+	assert_int_equal(net_at(n, 1)->hard.vote, 0);
+	net_step(n, (struct raft_message){.type = RAFT_VOTE, .from = 2, .to = 1, .term = 4, .log_index = 3, .log_term = 2});
+	net_store(n, 1);
+	assert_false(net_sent(n, 2, RAFT_VOTE_REPLY).reject);
+	assert_int_equal(net_at(n, 1)->hard.vote, 2);
+	net_free(n);
+}
+
 static void a_vote_goes_only_to_a_log_that_is_at_least_as_up_to_date(void **unused)
 {
 	(void)unused;
@@ -501,6 +519,7 @@ int main(void)
 		cmocka_unit_test(without_a_majority_nobody_is_elected_and_no_term_is_spent),
 		cmocka_unit_test(a_member_votes_once_a_term),
 		cmocka_unit_test(a_vote_is_not_given_before_it_is_stored),
+		cmocka_unit_test(a_vote_given_later_in_a_term_is_stored_too),
 		cmocka_unit_test(a_vote_goes_only_to_a_log_that_is_at_least_as_up_to_date),
 		cmocka_unit_test(a_candidate_asks_for_votes_only_once_its_own_is_stored),
 		cmocka_unit_test(a_candidate_counts_its_own_vote_only_once_it_is_stored),
