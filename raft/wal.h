@@ -55,8 +55,8 @@ typedef int wal_entry_fn(void *ctx, const struct raft_entry *entry);
 int wal_read(struct wal *w, uint64_t lo, uint64_t hi, size_t bytes_max, wal_entry_fn *fn, void *ctx);
 /* Drops whole segments that hold only entries below `index`. */
 int wal_trim(struct wal *w, uint64_t index);
-/* The log begins anew: it holds nothing, its next entry is index + 1, the term of `index` is `term`; hard state and epoch stay. Crash-safe:
- * afterwards either the old log opens or the new one. Like wal_save when it fails. */
+/* The log begins anew: it holds nothing, its next entry is index + 1, the term of `index` is `term`. The epoch stays, and so does the hard state, unless
+ * its term is lower. Crash-safe: afterwards either the old log opens or the new one. Like wal_save when it fails. */
 int wal_reset(struct wal *w, uint64_t index, uint64_t term);
 /* Prepares the next segment ahead of need, a slice of 256 KiB at a time: 1 while there is more to do, 0 when it is ready. The writer
  * thread calls it when it is idle. An error means only that the segment will be made when it is needed. */

@@ -19,10 +19,19 @@ int wal_drop_void(struct wal *w)
 	return wal_drop_segments(w, first);
 }
 
+/* A log does not begin in a term that the hard state has not seen. The save that brings the term comes behind it, and a crash may come first. */
+static void see_term(struct wal *w, uint64_t term)
+{
+	if (w->hard.term < term)
+		w->hard = (struct raft_hard_state){.term = term, .commit = w->hard.commit};
+}
+
 int wal_reset(struct wal *w, uint64_t index, uint64_t term)
 {
-	if (w->error == 0)
-		w->error = wal_begin_anew(w, index, term);
+	if (w->error != 0)
+		return w->error;
+	see_term(w, term);
+	w->error = wal_begin_anew(w, index, term);
 	if (w->error != 0)
 		return w->error;
 	wal_enter_base(w, index, term);

@@ -27,15 +27,7 @@ static int term_of(struct wal *w, uint64_t index, uint64_t *term)
 
 static int begin_anew(struct wal *w, uint64_t index, uint64_t term)
 {
-	struct raft_hard_state hard = wal_hard_state(w);
 	log_info("the store is a snapshot as of entry %llu: the log begins behind it", (unsigned long long)index);
-	/* A log that never had anything has no term yet. */
-	if (hard.term < term) {
-		hard = (struct raft_hard_state){.term = term};
-		int rc = wal_save(w, &hard, NULL, 0);
-		if (rc < 0)
-			return rc;
-	}
 	return wal_reset(w, index, term);
 }
 
@@ -47,7 +39,9 @@ int recover_log(struct wal *w, struct mvcc *m, const char *data, char *why, size
 	if (rc == 0 && term == mvcc_applied_term(m))
 		return 0;
 	if (rc == 0 || rc == -ERANGE) {
-		if (mvcc_origin(m, &index, &term) && index == applied)
+		/* A log that begins beyond the snapshot has promised what lies between: it is not the one that the snapshot was to replace. */
+		bool beyond = wal_first(w) > applied + 1;
+		if (!beyond && mvcc_origin(m, &index, &term) && index == applied)
 			rc = begin_anew(w, index, term);
 		else
 			rc = -EBADMSG;

@@ -274,6 +274,21 @@ static void so_is_a_snapshot_that_has_gone_on_without_its_log(void **state)
 	assert_int_equal(start(f), -EBADMSG);
 }
 
+/* Another copy of the folder was put back: what the log has promised meanwhile would be forgotten. */
+static void so_is_a_snapshot_that_its_log_has_left_behind(void **state)
+{
+	struct fixture *f = *state;
+	make_node(f, 20, 15);
+	receive(f, 100, 3, true);
+	assert_int_equal(folders_switch(f->data), 0);
+	open_log(f);
+	assert_int_equal(wal_reset(f->wal, 200, 3), 0);
+	assert_int_equal(wal_save(f->wal, NULL, &(struct raft_entry){.term = 4, .index = 201, .size = 5, .data = f}, 1), 0);
+	stop(f);
+	assert_int_equal(start(f), -EBADMSG);
+	assert_int_equal(wal_last(f->wal), 201);
+}
+
 static void so_is_a_log_with_another_term_at_the_store_s_last_entry(void **state)
 {
 	struct fixture *f = *state;
@@ -300,6 +315,7 @@ int main(void)
 		story(a_new_snapshot_takes_the_place_of_one_whose_old_store_is_still_there),
 		story(a_store_ahead_of_its_log_that_is_no_snapshot_is_refused),
 		story(so_is_a_snapshot_that_has_gone_on_without_its_log),
+		story(so_is_a_snapshot_that_its_log_has_left_behind),
 		story(so_is_a_log_with_another_term_at_the_store_s_last_entry),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

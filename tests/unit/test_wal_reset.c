@@ -186,6 +186,20 @@ static void a_crash_after_it_leaves_the_new_log_whatever_is_left_of_the_old(void
 	free_image(&new);
 }
 
+/* A crash can come before the save whose term it is. What opens again must be a log that raft takes. */
+static void it_does_not_begin_in_a_term_that_the_hard_state_has_not_seen(void **state)
+{
+	struct fixture *f = *state;
+	fixture_must_open(f);
+	save_many(f, 1, 3, 5);
+	vote(f, 5, 3);
+	assert_int_equal(wal_reset(f->wal, 1000, 9), 0);
+	fixture_reopen(f);
+	assert_int_equal(wal_base_term(f->wal), 9);
+	assert_int_equal(wal_hard_state(f->wal).term, 9);
+	assert_int_equal(wal_hard_state(f->wal).vote, 0);
+}
+
 static void a_changed_byte_of_its_head_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -214,6 +228,7 @@ int main(void)
 		story(what_the_log_held_beyond_the_snapshot_goes_too),
 		story(a_crash_before_the_new_segment_has_its_name_leaves_the_old_log),
 		story(a_crash_after_it_leaves_the_new_log_whatever_is_left_of_the_old),
+		story(it_does_not_begin_in_a_term_that_the_hard_state_has_not_seen),
 		story(a_changed_byte_of_its_head_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
