@@ -68,7 +68,9 @@ int apply_reload(struct apply *a)
 	reservations_done(&a->reservations);
 	sessions_done(&a->sessions);
 	a->members = (struct raft_members){0};
-	return load(a);
+	int err = load(a);
+	a->plan.broken |= err < 0;
+	return err;
 }
 
 bool apply_has_seen(struct apply *a, uint64_t origin, uint64_t epoch, uint64_t sequence)

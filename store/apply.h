@@ -23,7 +23,8 @@ struct apply_outcome {
 /* Loads the sessions, the reservations and the leases from the store. */
 int apply_open(struct mvcc *m, struct apply **out);
 void apply_close(struct apply *a);
-/* Another store has taken the place of the one that it works on (mvcc_replace): what it keeps of it is read anew. */
+/* Another store has taken the place of the one that it works on (mvcc_replace): what it keeps of it is read anew. On an error nothing is
+ * applied any more. */
 int apply_reload(struct apply *a);
 /* Was this operation applied, or given up by its origin? */
 bool apply_has_seen(struct apply *a, uint64_t origin, uint64_t epoch, uint64_t sequence);

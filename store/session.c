@@ -127,8 +127,11 @@ struct session *sessions_of(struct sessions *s, uint64_t origin)
 	made->origin = origin;
 	snprintf(made->name, sizeof(made->name), PREFIX "%llu", (unsigned long long)origin);
 	s->items = items;
-	s->items[s->count++] = made;
-	return made;
+	/* By rising origin: what is done for each of them is done in the same order on all nodes. */
+	size_t at = s->count++;
+	for (; at > 0 && s->items[at - 1]->origin > origin; at--)
+		s->items[at] = s->items[at - 1];
+	return s->items[at] = made;
 }
 
 static int load_one(void *ctx, struct span name, struct span value)
