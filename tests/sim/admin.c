@@ -204,6 +204,9 @@ static void *act(void *arg)
 	struct machine *m = arg;
 	struct machine *idle = any_of(true), *other = any_of(false);
 	uint64_t what = draw_below(10);
+	/* It may have stopped at the same moment, before its turn came. */
+	if (!m->store || m->stopping)
+		return NULL;
 	if (idle && what < 4)
 		add(m, idle);
 	else if (what < 6)
