@@ -4,11 +4,13 @@
 #include <ftw.h>
 #include <inttypes.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -197,6 +199,7 @@ static pid_t start_worker(const struct trial *t, struct board *b, const bool *ch
 		abort();
 	if (pid > 0)
 		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	struct worker *w = calloc(1, sizeof(*w));
 	if (!w)
 		abort();
