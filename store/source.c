@@ -34,6 +34,7 @@ struct source {
 	struct mvcc *mvcc;
 	struct source_ports ports;
 	uint64_t last_id;
+	bool leads;
 	int64_t pace_ns; /* no chunk before */
 	size_t turn;     /* whose session is looked at first */
 	struct session sessions[SESSIONS_MAX];
@@ -101,6 +102,7 @@ static struct session *session_of(struct source *s, uint64_t to)
 
 void source_want(struct source *s, uint64_t to)
 {
+	s->leads = true;
 	struct session *x = session_of(s, to);
 	if (!x || x->state == WAITING || is_open(x))
 		return;
@@ -109,6 +111,7 @@ void source_want(struct source *s, uint64_t to)
 
 void source_lead(struct source *s, bool leads)
 {
+	s->leads = leads;
 	for (size_t i = 0; !leads && i < SESSIONS_MAX; i++)
 		if (s->sessions[i].state == WAITING || s->sessions[i].state == OFFERED)
 			end_session(&s->sessions[i]);
@@ -120,11 +123,16 @@ static void offer(struct source *s, struct session *x, int64_t now_ns)
 	send(s, x->to, &(struct transfer_frame){.kind = TRANSFER_OFFER, .id = x->id, .manifest = mvcc_dump_manifest(x->dump)});
 }
 
-/* Back to the end of the line, without a picture of a state that grows old. */
-static void put_off(struct session *x, int64_t until_ns)
+/* Back to the end of the line, without a picture of a state that grows old. A new one is for the leader to take: in one that another member takes
+ * may be what was committed in terms that `to` has not heard of, and it would vouch for that to the leader whom it still follows. */
+static void put_off(struct source *s, struct session *x, int64_t until_ns)
 {
-	close_dump(x);
-	*x = (struct session){.state = WAITING, .to = x->to, .due_ns = until_ns};
+	uint64_t to = x->to;
+	end_session(x);
+	if (s->leads)
+		*x = (struct session){.state = WAITING, .to = to, .due_ns = until_ns};
+	else
+		s->ports.over(s->ports.ctx, to);
 }
 
 static void open_session(struct source *s, struct session *x, int64_t now_ns)
@@ -134,7 +142,7 @@ static void open_session(struct source *s, struct session *x, int64_t now_ns)
 	if (rc == 0)
 		rc = dump_manifest_decode(mvcc_dump_manifest(x->dump), &m);
 	if (rc < 0) {
-		put_off(x, now_ns + SOURCE_FAILED_NS);
+		put_off(s, x, now_ns + SOURCE_FAILED_NS);
 		return;
 	}
 	x->state = OFFERED;
@@ -149,7 +157,7 @@ static void finish(struct source *s, struct session *x, int64_t now_ns, uint8_t 
 {
 	uint64_t to = x->to;
 	if (outcome == TRANSFER_BUSY || outcome == TRANSFER_FAILED) {
-		put_off(x, now_ns + (outcome == TRANSFER_BUSY ? SOURCE_RETRY_NS : SOURCE_FAILED_NS));
+		put_off(s, x, now_ns + (outcome == TRANSFER_BUSY ? SOURCE_RETRY_NS : SOURCE_FAILED_NS));
 		return;
 	}
 	close_dump(x);
@@ -216,7 +224,7 @@ static void send_chunk(struct source *s, struct session *x, int64_t now_ns)
 	int rc = mvcc_dump_read(x->dump, &x->at, &s->chunk);
 	if (rc < 0) {
 		send(s, x->to, &(struct transfer_frame){.kind = TRANSFER_OVER, .id = x->id, .outcome = TRANSFER_GONE});
-		put_off(x, now_ns + SOURCE_FAILED_NS);
+		put_off(s, x, now_ns + SOURCE_FAILED_NS);
 		return;
 	}
 	if (x->next == x->summed) {

@@ -4,7 +4,7 @@
  * pulls. At most SOURCE_AT_ONCE are under way; all chunks together keep to SOURCE_BYTES_PER_S, one at a time, so that what else goes to and
  * from the disk and the network has its place. The log behind a snapshot is held back for its member until a while after it took it (source_floor).
  *
- * A transfer that was begun goes on when leadership moves: what it gives stays true, whoever leads. */
+ * A transfer that was begun goes on when leadership moves: what it gives stays true, whoever leads. A new picture is taken by who leads. */
 #ifndef TALLY_STORE_SOURCE_H
 #define TALLY_STORE_SOURCE_H
 

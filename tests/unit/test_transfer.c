@@ -513,6 +513,26 @@ static void when_leadership_goes_what_nobody_pulls_goes_and_the_rest_goes_on(voi
 	assert_int_equal(w->over, 1);
 }
 
+/* A later picture holds what others have committed since, in terms that the member may not have heard of; it is for whoever leads to give it. */
+static void who_does_not_lead_any_more_takes_no_new_picture(void **state)
+{
+	struct world *w = world_of(state);
+	source_want(w->source, SINK);
+	while (w->chunks < 2)
+		step(w);
+	source_lead(w->source, false);
+	struct transfer_frame busy = {.kind = TRANSFER_OVER, .id = w->seed * (1 << 20) + 1, .outcome = TRANSFER_BUSY};
+	source_frame(w->source, SINK, &busy, w->now_ns);
+	assert_int_equal(w->over, 1);
+	run_ms(w, 5000);
+	assert_null(w->ready);
+	assert_int_equal(source_floor(w->source), UINT64_MAX);
+	/* As a leader again it does. */
+	source_want(w->source, SINK);
+	run_ms(w, 5000);
+	must_be_ready(w);
+}
+
 static void spoil_seventh(struct world *w, struct transfer_frame *f)
 {
 	static uint8_t spoilt[DUMP_CHUNK_BYTES_MAX];
@@ -613,6 +633,7 @@ int main(void)
 		story(a_busy_member_is_offered_a_fresh_one_later),
 		story(only_so_many_are_sent_at_once),
 		story(when_leadership_goes_what_nobody_pulls_goes_and_the_rest_goes_on),
+		story(who_does_not_lead_any_more_takes_no_new_picture),
 		story(a_damaged_one_is_refused_removed_and_had_anew),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
