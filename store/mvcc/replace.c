@@ -11,16 +11,39 @@
 		(b) = exchanged_;                                                                                                          \
 	} while (0)
 
+struct judging {
+	const struct mvcc *m;
+	MDB_txn *txn; /* NULL: nothing can be looked up */
+};
+
+/* One command may have put several files: the revision alone does not say which. */
+static bool is_of(const struct judging *j, struct rev rev, uint64_t ino)
+{
+	struct span bytes;
+	struct record_outline r;
+	return j->txn && !backend_find_record(j->m->backend, j->txn, rev, &bytes) && !record_peek(bytes, &r) && r.ino == ino;
+}
+
 /* From the floor on the new store has all that the old one had. Of what is older it has only what stood at the floor. */
 static bool version_is_gone(void *ctx, uint64_t ino, uint64_t main)
 {
-	const struct mvcc *m = ctx;
+	const struct judging *j = ctx;
 	struct index_view view;
-	uint64_t floor = m->state.compact_revision;
+	uint64_t floor = j->m->state.compact_revision;
 	if (main >= floor)
 		return false;
-	const struct index_node *n = inodes_find(&m->index.inodes, ino);
-	return !n || !index_view_at(n, floor, &view) || view.mark.main != main;
+	const struct index_node *n = inodes_find(&j->m->index.inodes, ino);
+	return !n || !index_view_at(n, floor, &view) || view.mark.main != main || !is_of(j, mark_rev(view.mark), ino);
+}
+
+static void judge_holds(struct mvcc *m)
+{
+	struct judging j = {.m = m};
+	if (backend_begin(m->backend, &j.txn))
+		j.txn = NULL;
+	holds_judge(&m->holds, version_is_gone, &j);
+	if (j.txn)
+		backend_end(m->backend, j.txn);
 }
 
 static void exchange(struct mvcc *m, struct mvcc *with)
@@ -67,7 +90,7 @@ void mvcc_replace(struct mvcc *m, struct mvcc *with)
 	mvcc_publish(m);
 	atomic_store(&m->durable, m->state.applied);
 	atomic_store(&m->compacted, atomic_load(&with->compacted));
-	holds_judge(&m->holds, version_is_gone, m);
+	judge_holds(m);
 	pthread_rwlock_unlock(&m->lock);
 	committer_resume(m);
 	discard(with);

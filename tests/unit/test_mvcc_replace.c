@@ -225,6 +225,59 @@ static void an_open_file_is_read_on_if_the_snapshot_has_its_version_and_else_is_
 	record_done(&changed);
 }
 
+/* Two large files of one command. */
+static void put_two(struct fixture *f, const char *keys[2])
+{
+	static uint8_t data[MVCC_BLOCK_BYTES];
+	begin(f);
+	for (uint8_t i = 0; i < 2; i++) {
+		struct record r = {.mode = S_IFREG | 0644, .nlink = 1, .key = text(keys[i]), .size = BLOCKS * MVCC_BLOCK_BYTES};
+		memset(data, i + 1, sizeof data);
+		r.modified.main = r.created.main = mvcc_next_revision(f->m);
+		r.ino = mvcc_next_ino(f->m);
+		mvcc_put(f->m, &r);
+		for (uint32_t b = 0; b < BLOCKS; b++)
+			mvcc_put_block(f->m, r.ino, b, (struct span){data, sizeof data});
+	}
+	end(f);
+}
+
+static void exchange_keys(struct fixture *f, const char *keys[2])
+{
+	struct record r[2] = {0};
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(mvcc_get(f->m, text(keys[i]), 0, &r[i]), 0);
+	begin(f);
+	for (int i = 0; i < 2; i++) {
+		struct record moved = {.mode = S_IFREG | 0644, .nlink = 1, .key = text(keys[1 - i]), .ino = r[i].ino, .size = r[i].size};
+		moved.modified.main = moved.created.main = mvcc_next_revision(f->m);
+		mvcc_put(f->m, &moved);
+	}
+	end(f);
+	for (int i = 0; i < 2; i++)
+		record_done(&r[i]);
+}
+
+/* What stood at the floor under the key that it has now is of the same revision, but of the other file. */
+static void an_open_file_whose_version_is_gone_is_not_taken_for_one_that_it_changed_places_with(void **state)
+{
+	struct pair *p = *state;
+	const char *keys[2] = {"a", "b"};
+	struct record open = {0};
+	put_two(p->behind, keys);
+	put_two(&p->ahead, keys);
+	assert_int_equal(mvcc_flush(p->behind->m), 0);
+	assert_int_equal(mvcc_get(p->behind->m, text("a"), 0, &open), 0);
+	put_large(&p->ahead, "a", 11);
+	uint64_t floor = put_file(&p->ahead, "x", "1");
+	exchange_keys(&p->ahead, keys);
+	compact_to(&p->ahead, floor);
+	wait_for_compaction(&p->ahead);
+	replace(p);
+	assert_int_equal(read_all(p->behind, &open, 1), -ESTALE);
+	record_done(&open);
+}
+
 struct reading {
 	struct pair *p;
 	atomic_bool over;
@@ -298,6 +351,7 @@ int main(void)
 		story(after_it_everything_is_as_in_the_snapshot_and_goes_on),
 		story(what_was_buffered_and_not_committed_is_gone_with_the_old_store),
 		story(an_open_file_is_read_on_if_the_snapshot_has_its_version_and_else_is_stale),
+		story(an_open_file_whose_version_is_gone_is_not_taken_for_one_that_it_changed_places_with),
 		story(readers_never_see_a_mixture),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
