@@ -137,7 +137,9 @@ void watch_unlisten(struct watch_hub *h, struct watch_listener *l)
 
 void watch_begin(struct watch_hub *h, struct watch *w, struct span key, bool prefix, uint64_t rev)
 {
-	*w = (struct watch){.next = {rev ? rev : mvcc_revision(h->m) + 1, 0}, .prefix = prefix, .key_size = key.size};
+	/* Revision 1 is the empty store: no change was made by it, so none of it was ever compacted. */
+	uint64_t from = rev == 0 ? mvcc_revision(h->m) + 1 : rev == 1 ? 2 : rev;
+	*w = (struct watch){.next = {from, 0}, .prefix = prefix, .key_size = key.size};
 	w->key = malloc(key.size + 1);
 	if (!w->key)
 		abort();

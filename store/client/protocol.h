@@ -44,7 +44,8 @@ enum request_type {
 	/* key, REQUEST_PREFIX: a kv for each change from revision `rev` on (0: from now on), with its mod_revision: KV_DELETED, or KV_RENAMED with the new
 	 * key as value. Answered once there is one, or after `limit` ms. The response's revision, and count, are where to go on: `rev`, and as a u32 the
 	 * `value` of the next request, which is left out when 0: it is not 0 only within a revision too large for one answer. -ENODATA: what `rev` asks
-	 * for has been compacted; revision is then the first that has not. Waits for nothing else, with a quorum or without. */
+	 * for has been compacted; revision is then the first that has not. With limit 0, which begins a watch, that holds whatever the node still has in
+	 * memory. From revision 1, that of the empty store, is from 2. Waits for nothing else, with a quorum or without. */
 	REQUEST_WATCH = 14,
 	REQUEST_COMPACT = 15, /* rev: history below it goes */
 	REQUEST_HASH =

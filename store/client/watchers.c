@@ -42,6 +42,14 @@ static bool sub_of(const struct request *r, uint32_t *out)
 	return reader_done(&in) && r->rev > 0;
 }
 
+static void refuse_compacted(struct watchers *ws, uint64_t asked, struct answer *out)
+{
+	uint64_t oldest = watch_oldest(ws->hub);
+	answer_refuse(out, -ENODATA, "the changes of revision %llu have been compacted: the oldest are those of %llu",
+		      (unsigned long long)asked, (unsigned long long)oldest);
+	out->head.revision = oldest;
+}
+
 bool watcher_begin(struct watchers *ws, struct watcher *w, const struct request *r, int64_t now_ns, struct answer *out)
 {
 	uint32_t sub;
@@ -50,6 +58,12 @@ bool watcher_begin(struct watchers *ws, struct watcher *w, const struct request 
 	if (!sub_of(r, &sub) || !(prefix ? prefix_valid(r->key) : command_key_valid(r->key))) {
 		answer_refuse(out, -EINVAL, "%.*s: not a valid %s", (int)(r->key.size < 200 ? r->key.size : 200),
 			      r->key.data ? (const char *)r->key.data : "", prefix ? "prefix" : "key");
+		return false;
+	}
+	/* Who is on the way may read on in what this node remembers; who begins is told the same by every node, whatever it remembers. */
+	uint64_t first = r->rev == 1 ? 2 : r->rev;
+	if (wait_ms == 0 && r->value.size == 0 && first > 0 && first < watch_oldest(ws->hub)) {
+		refuse_compacted(ws, first, out);
 		return false;
 	}
 	/* Counted before it is looked for, so that nothing that happens in between is missed. */
@@ -77,15 +91,10 @@ static void format_kv(struct writer *out, const struct mvcc_event *e)
 
 static void refuse(struct watchers *ws, struct watcher *w, int error, struct answer *out)
 {
-	uint64_t asked = w->watch.next.main;
-	uint64_t oldest = watch_oldest(ws->hub);
-	if (error == -ENODATA) {
-		answer_refuse(out, error, "the changes of revision %llu have been compacted: the oldest are those of %llu",
-			      (unsigned long long)asked, (unsigned long long)oldest);
-		out->head.revision = oldest;
-	} else {
+	if (error == -ENODATA)
+		refuse_compacted(ws, w->watch.next.main, out);
+	else
 		answer_refuse(out, error, "watch: %s", strerror(-error));
-	}
 }
 
 bool watcher_answer(struct watchers *ws, struct watcher *w, int64_t now_ns, struct answer *out)

@@ -147,6 +147,41 @@ static void a_wait_that_is_over_tells_where_to_go_on(void **state)
 	client_call_done(&call);
 }
 
+static void what_was_compacted_is_refused_to_who_begins_though_it_is_remembered(void **state)
+{
+	(void)state;
+	struct client_call call;
+	uint64_t first = put("k");
+	/* Read once, so that the node remembers it apart from the store. */
+	ask(&call, "k", 0, first, 0);
+	wait_for(&call);
+	assert_int_equal(call.response.kvs_count, 1);
+	client_call_done(&call);
+	/* The store was empty at revision 1: to begin there is to begin with the first change. */
+	ask(&call, "k", 0, 1, 0);
+	wait_for(&call);
+	assert_int_equal(call.response.error, 0);
+	client_call_done(&call);
+	uint64_t last = put("k");
+	call = (struct client_call){.endpoint = CLIENT_ANY};
+	assert_int_equal(client_call(client, &call, &(struct request){.type = REQUEST_COMPACT, .rev = last}), 0);
+	assert_int_equal(call.response.error, 0);
+	client_call_done(&call);
+	ask(&call, "k", 0, first, 0);
+	wait_for(&call);
+	assert_int_equal(call.response.error, -ENODATA);
+	assert_int_equal(call.response.revision, last + 1);
+	client_call_done(&call);
+	ask(&call, "k", 0, last + 1, 0);
+	wait_for(&call);
+	assert_int_equal(call.response.error, 0);
+	client_call_done(&call);
+	ask(&call, "k", 0, 1, 0);
+	wait_for(&call);
+	assert_int_equal(call.response.error, -ENODATA);
+	client_call_done(&call);
+}
+
 static void many_wait_for_one_key_and_all_are_told(void **state)
 {
 	(void)state;
@@ -199,9 +234,13 @@ int main(void)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		STORY(what_has_happened_is_answered_at_once),    STORY(what_is_still_to_come_is_waited_for),
-		STORY(a_wait_that_is_over_tells_where_to_go_on), STORY(many_wait_for_one_key_and_all_are_told),
-		STORY(an_endpoint_that_stops_ends_who_watches),  STORY(a_call_that_is_given_up_leaves_the_others_alone),
+		STORY(what_has_happened_is_answered_at_once),
+		STORY(what_is_still_to_come_is_waited_for),
+		STORY(a_wait_that_is_over_tells_where_to_go_on),
+		STORY(what_was_compacted_is_refused_to_who_begins_though_it_is_remembered),
+		STORY(many_wait_for_one_key_and_all_are_told),
+		STORY(an_endpoint_that_stops_ends_who_watches),
+		STORY(a_call_that_is_given_up_leaves_the_others_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
