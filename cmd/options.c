@@ -258,10 +258,14 @@ static bool listed(const char *const *list, const char *name)
 /* Words that mount(8) and fstab add: for libfuse, or of no meaning to a file system. */
 static int set_mount_word(struct options *o, const char *name, bool has_value, char *why, size_t why_size)
 {
-	static const char *const passed[] = {"nodev", "nosuid", "noexec", "dev", "suid", "exec", "atime", "noatime", "auto_unmount", NULL};
-	static const char *const ignored[] = {"_netdev", "auto", "noauto", "user", "users", "nouser", "owner", "nofail", "defaults", NULL};
+	static const char *const passed[] = {"nodev",   "nosuid", "noexec", "dev",     "suid",         "exec", "atime",
+					     "noatime", "sync",   "async",  "dirsync", "auto_unmount", NULL};
+	static const char *const ignored[] = {"_netdev",  "auto",     "noauto",     "user",     "users",    "nouser",
+					      "owner",    "group",    "nofail",     "defaults", "relatime", "strictatime",
+					      "lazytime", "diratime", "nodiratime", NULL};
 
-	if (strncmp(name, "x-", 2) == 0 || strcmp(name, "subtype") == 0 || (!has_value && listed(ignored, name)))
+	if (strncmp(name, "x-", 2) == 0 || strcmp(name, "subtype") == 0 || strcmp(name, "comment") == 0 ||
+	    (!has_value && listed(ignored, name)))
 		return 0;
 	if (has_value || !listed(passed, name)) {
 		snprintf(why, why_size, "unknown option '%s'", name);

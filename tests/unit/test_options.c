@@ -222,8 +222,11 @@ static void words_of_mount_are_taken(void **state)
 	static struct options o;
 
 	(void)state;
-	assert_int_equal(parse_list("rw,nodev,nosuid,_netdev,noauto,x-systemd.automount,user,nofail,noatime,subtype=tallyfs", &o), 0);
-	assert_string_equal(o.mount_words, "nodev,nosuid,noatime");
+	assert_int_equal(parse_list("rw,nodev,nosuid,_netdev,noauto,x-systemd.automount,user,nofail,noatime,sync,dirsync,relatime,comment="
+				    "shared,subtype=tallyfs",
+				    &o),
+			 0);
+	assert_string_equal(o.mount_words, "nodev,nosuid,noatime,sync,dirsync");
 	assert_false(o.read_only);
 	assert_int_equal(parse_list("ro,allow_other,default_permissions,fsname=shared", &o), 0);
 	assert_true(o.read_only && o.allow_other);
