@@ -12,9 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WHY_SIZE (3 * PATH_MAX)
+/* An unmount returns before the daemon behind it has ended: the next one gives it so long. */
+#define PREDECESSOR_TRIES 150
+#define PREDECESSOR_PAUSE_NS 20000000
 
 static const char usage[] = "usage: tallyfs DATA MOUNTPOINT [-o OPTION[,OPTION...]] [-f] [-d] [-V] [-h]\n"
 			    "       tallyfs DATA -o nomount[,OPTION...]\n"
@@ -144,6 +148,19 @@ static int mount_it(struct daemon *d)
 	return fs_mount(d->store, &config, &d->fs, d->why, WHY_SIZE);
 }
 
+/* -EBUSY: another daemon has DATA, and keeps it. */
+static int open_store(struct daemon *d, const struct store_config *config)
+{
+	const struct timespec pause = {.tv_nsec = PREDECESSOR_PAUSE_NS};
+	int error = store_open(config, &d->store, d->why, WHY_SIZE);
+
+	for (int i = 0; error == -EBUSY && i < PREDECESSOR_TRIES; i++) {
+		nanosleep(&pause, NULL);
+		error = store_open(config, &d->store, d->why, WHY_SIZE);
+	}
+	return error;
+}
+
 static int start(struct daemon *d)
 {
 	struct store_config config = d->options.store;
@@ -153,7 +170,7 @@ static int start(struct daemon *d)
 	int error = d->secret_file[0] ? secret_load(d->secret_file, &d->secret, d->why, WHY_SIZE) : 0;
 	config.secret = d->secret;
 	if (!error)
-		error = store_open(&config, &d->store, d->why, WHY_SIZE);
+		error = open_store(d, &config);
 	if (!error && !d->options.nomount)
 		error = mount_it(d);
 	if (!error)
