@@ -1,5 +1,6 @@
 #include "cmd/claim.h"
 
+#include "store/command.h"
 #include "store/txn.h"
 
 #include <errno.h>
@@ -128,8 +129,8 @@ static int wait_for_turn(struct ctl *ctl, struct claim *c, struct span prefix)
 int claim_begin(struct ctl *ctl, const char *name, const char *value, uint64_t ttl_s, struct claim *out)
 {
 	struct claim c = {.revision = 0};
-	if (strlen(name) >= PROTOCOL_KEY_MAX) {
-		ctl_say("%s: too long a name", name);
+	if (!command_key_valid(text(name)) || ctl_key_reserved(text(name)) || strlen(name) + 18 > PROTOCOL_KEY_MAX) {
+		ctl_say("%s: not a valid name: its keys are to be NAME/ID", name);
 		return CTL_REFUSED;
 	}
 	int rc = keeper_start(ctl, ttl_s, &c.keeper);

@@ -2,6 +2,7 @@
 #include "cmd/ctl.h"
 #include "cmd/ctl_json.h"
 #include "cmd/quantity.h"
+#include "store/lease.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -60,7 +61,7 @@ static int grant(struct ctl *ctl)
 	uint64_t id = 0;
 
 	if (ctl->args_count != 2 || !ttl_parse(ctl->args[1], &ttl_s)) {
-		ctl_say("usage: tallyctl lease grant TTL, which is a number of seconds");
+		ctl_say("usage: tallyctl lease grant TTL, which is a number of seconds, from 1 to %u", LEASE_TTL_S_MAX);
 		return CTL_USAGE;
 	}
 	int status = ctl_lease_grant(ctl, ttl_s, &id);

@@ -46,14 +46,32 @@ static void list_print(const struct ctl *ctl, struct span text)
 	printf("]\n");
 }
 
-static int ask(struct ctl *ctl, const struct request *r)
+static int list(struct ctl *ctl)
 {
 	struct client_call call = {.endpoint = CLIENT_ANY};
-	int rc = ctl_ask(ctl, &call, r);
-	if (rc == CTL_DONE && r->type == REQUEST_MEMBER_LIST && call.response.text.size > 0)
+	int rc = ctl_ask(ctl, &call, &(struct request){.type = REQUEST_MEMBER_LIST});
+	if (rc == CTL_DONE && call.response.text.size > 0)
 		list_print(ctl, call.response.text);
 	client_call_done(&call);
 	return rc;
+}
+
+/* A change of the one member that the key names, and what it has become: `done`. */
+static int change(struct ctl *ctl, const struct request *r, const char *done)
+{
+	struct client_call call = {.endpoint = CLIENT_ANY};
+	int rc = ctl_ask(ctl, &call, r);
+	client_call_done(&call);
+	if (rc != CTL_DONE)
+		return rc;
+	if (ctl->options->json) {
+		printf("{");
+		json_bytes(done, r->key);
+		printf("}\n");
+	} else {
+		printf("%s %.*s\n", done, (int)r->key.size, (const char *)r->key.data);
+	}
+	return CTL_DONE;
 }
 
 static int usage(void)
@@ -83,7 +101,7 @@ static int add(struct ctl *ctl)
 				  .key = text_of(ctl->args[1]),
 				  .value = text_of(ctl->args[2]),
 				  .limit = ctl->options->given & GIVEN_LEARNER ? 1 : 0};
-	return ask(ctl, &r);
+	return change(ctl, &r, "added");
 }
 
 int ctl_member(struct ctl *ctl)
@@ -91,23 +109,23 @@ int ctl_member(struct ctl *ctl)
 	static const struct {
 		const char *name;
 		uint8_t type;
-	} changes[] = {{"promote", REQUEST_MEMBER_PROMOTE}, {"remove", REQUEST_MEMBER_REMOVE}};
-	const struct request list = {.type = REQUEST_MEMBER_LIST};
+		const char *done;
+	} changes[] = {{"promote", REQUEST_MEMBER_PROMOTE, "promoted"}, {"remove", REQUEST_MEMBER_REMOVE, "removed"}};
 	const char *what = ctl->args[0];
 	if (strcmp(what, "add") == 0)
 		return add(ctl);
 	if (ctl->options->given & GIVEN_LEARNER)
 		return usage();
 	if (strcmp(what, "list") == 0 && ctl->args_count == 1)
-		return ask(ctl, &list);
+		return list(ctl);
 	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
 		if (strcmp(what, changes[i].name) == 0 && ctl->args_count == 2)
-			return ask(ctl, &(struct request){.type = changes[i].type, .key = text_of(ctl->args[1])});
+			return change(ctl, &(struct request){.type = changes[i].type, .key = text_of(ctl->args[1])}, changes[i].done);
 	}
 	return usage();
 }
 
 int ctl_move_leader(struct ctl *ctl)
 {
-	return ask(ctl, &(struct request){.type = REQUEST_MOVE_LEADER, .key = text_of(ctl->args[0])});
+	return change(ctl, &(struct request){.type = REQUEST_MOVE_LEADER, .key = text_of(ctl->args[0])}, "leader");
 }
