@@ -3,6 +3,7 @@
 #include "store/identity.h"
 #include "store/snapshot_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -53,14 +54,29 @@ static int remove_part(const struct restoring *r)
 	return rc;
 }
 
-static int begin(struct restoring *r, const char *data)
+/* Nothing, or an empty directory, whose place rename(2) takes. */
+static bool vacant(const char *path)
 {
 	struct stat st;
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT;
+	DIR *folder = S_ISDIR(st.st_mode) ? opendir(path) : NULL;
+	if (!folder)
+		return false;
+	const struct dirent *e;
+	while ((e = readdir(folder)) && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0))
+		;
+	closedir(folder);
+	return !e;
+}
+
+static int begin(struct restoring *r, const char *data)
+{
 	size_t size = strlen(data);
 	while (size > 1 && data[size - 1] == '/')
 		size--;
-	if (lstat(data, &st) == 0)
-		return refuse(r, -EEXIST, data, "exists already: give the name of a new data directory");
+	if (!vacant(data))
+		return refuse(r, -EEXIST, data, "exists already, and is no empty directory: give the name of a new data directory");
 	if ((size_t)snprintf(r->part, sizeof(r->part), "%.*s" PART, (int)size, data) >= sizeof(r->part))
 		return refuse(r, -ENAMETOOLONG, data, "the path is too long");
 	snprintf(r->store, sizeof(r->store), "%s/store", r->part);
