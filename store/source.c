@@ -100,10 +100,22 @@ static struct session *session_of(struct source *s, uint64_t to)
 	return unused;
 }
 
+/* The one that has lingered for the longest makes room. */
+static struct session *make_room(struct source *s)
+{
+	struct session *oldest = NULL;
+	for (size_t i = 0; i < SESSIONS_MAX; i++)
+		if (s->sessions[i].state == LINGERING && (!oldest || s->sessions[i].due_ns < oldest->due_ns))
+			oldest = &s->sessions[i];
+	return oldest;
+}
+
 void source_want(struct source *s, uint64_t to)
 {
 	s->leads = true;
 	struct session *x = session_of(s, to);
+	if (!x)
+		x = make_room(s);
 	if (!x || x->state == WAITING || is_open(x))
 		return;
 	*x = (struct session){.state = WAITING, .to = to};

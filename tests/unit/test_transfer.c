@@ -533,6 +533,22 @@ static void who_does_not_lead_any_more_takes_no_new_picture(void **state)
 	must_be_ready(w);
 }
 
+/* Members come and go: those whose log is only held back make room, or one more would wait for a snapshot for ever. */
+static void members_that_took_one_are_in_nobody_s_way(void **state)
+{
+	struct world *w = world_of(state);
+	for (uint64_t n = 1; n <= 16; n++) {
+		struct transfer_frame taken = {.kind = TRANSFER_OVER, .id = w->seed * (1 << 20) + n, .outcome = TRANSFER_TAKEN};
+		source_want(w->source, 100 + n);
+		step(w);
+		source_frame(w->source, 100 + n, &taken, w->now_ns);
+		assert_int_equal(w->over, n);
+	}
+	source_want(w->source, SINK);
+	run_ms(w, 5000);
+	must_be_ready(w);
+}
+
 static void spoil_seventh(struct world *w, struct transfer_frame *f)
 {
 	static uint8_t spoilt[DUMP_CHUNK_BYTES_MAX];
@@ -634,6 +650,7 @@ int main(void)
 		story(only_so_many_are_sent_at_once),
 		story(when_leadership_goes_what_nobody_pulls_goes_and_the_rest_goes_on),
 		story(who_does_not_lead_any_more_takes_no_new_picture),
+		story(members_that_took_one_are_in_nobody_s_way),
 		story(a_damaged_one_is_refused_removed_and_had_anew),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
