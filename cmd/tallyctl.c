@@ -47,7 +47,8 @@ static void usage(FILE *to)
 		fprintf(to, "  %s %s\n", commands[i].name, commands[i].arguments);
 	fprintf(to, "An endpoint is HOST:PORT, or the DATA directory of a node on this machine; TALLYCTL_ENDPOINTS gives a default.\n"
 		    "FILE is the secret= of the cluster, for endpoints HOST:PORT; TALLYCTL_SECRET gives a default.\n"
-		    "POLICY is round_robin, random, least_connections or weighted (HOST:PORT*WEIGHT).\n");
+		    "POLICY is round_robin, random, least_connections or weighted (HOST:PORT*WEIGHT).\n"
+		    "Exit status: 0 done; 1 refused or not found; 2 bad usage; 3 no answer in time (of lock, that of its COMMAND).\n");
 }
 
 /* NULL, with the reason said, if the command line makes no sense. */
