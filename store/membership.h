@@ -56,6 +56,8 @@ int64_t membership_deadline_ns(const struct membership *m);
 
 /* The configuration in force; empty while none is known. Lives until the next input. */
 const struct members *membership_now(const struct membership *m);
+/* Is the configuration in force committed, and not joint? */
+bool membership_is_committed(const struct membership *m);
 /* It was removed: it must not ask for votes. */
 bool membership_is_removed(const struct membership *m);
 /* One line if there is anything that keeps this node from taking part, or that its cluster suffers from; else an empty one. */

@@ -55,8 +55,6 @@ struct membership {
 	struct writer context;
 };
 
-/* Is the configuration in force committed, and not joint? */
-bool membership_is_committed(const struct membership *m);
 /* The leader: raft_change. */
 int membership_propose(struct membership *m, const struct members *next);
 

@@ -2,6 +2,7 @@
 #include "tests/sim/checks.h"
 #include "tests/sim/disk.h"
 #include "store/member_request.h"
+#include "store/membership.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,18 +24,24 @@ static int64_t until;
 
 /* --- what is --- */
 
-static const struct members *leaders_table(void)
+static const struct store *leader(void)
 {
-	const struct members *found = NULL;
+	const struct store *found = NULL;
 	uint64_t term = 0;
 	for (uint32_t i = 0; i < machines_count; i++) {
 		struct store *s = machines[i].store;
 		if (!s || !s->raft || !checks_leads(&machines[i]) || s->status.term < term)
 			continue;
-		found = &s->shown.members;
+		found = s;
 		term = s->status.term;
 	}
 	return found;
+}
+
+static const struct members *leaders_table(void)
+{
+	const struct store *s = leader();
+	return s ? &s->shown.members : NULL;
 }
 
 static const struct member *member_of(const struct members *t, const struct machine *m)
@@ -50,9 +57,13 @@ bool admin_is_member(const struct machine *m)
 	return member_of(leaders_table(), m) != NULL;
 }
 
+/* A place counts once it is committed: until then the loss of another disk may be one too many. */
 void admin_look(void)
 {
-	const struct members *t = leaders_table();
+	const struct store *s = leader();
+	const struct members *t = s ? &s->shown.members : NULL;
+	if (!s || !membership_is_committed(s->membership) || membership_now(s->membership)->version != t->version)
+		return;
 	for (uint32_t i = 0; i < machines_count; i++) {
 		struct machine *m = &machines[i];
 		const struct member *one = m->rejoins ? member_of(t, m) : NULL;
