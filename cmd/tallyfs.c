@@ -201,8 +201,9 @@ static void stop(struct daemon *d)
 		fs_unmount(d->fs);
 	endpoint_stop(d->endpoint);
 	if (d->store)
-		store_close(d->store);
+		store_stop(d->store);
 	fs_free(d->fs);
+	store_close(d->store);
 	secret_free(d->secret);
 }
 

@@ -1,7 +1,7 @@
 /* fs.h: the file system: shows a store at a mount point.
  *
  * The order of use: block SIGTERM, SIGINT and SIGHUP (so that the store's threads inherit that), store_open, fs_mount, fs_serve,
- * fs_unmount, store_close, fs_free. One file system a process (libfuse's log has no owner). Errors are negative errnos. */
+ * fs_unmount, store_stop, fs_free, store_close. One file system a process (libfuse's log has no owner). Errors are negative errnos. */
 #ifndef TALLY_FS_FS_H
 #define TALLY_FS_FS_H
 
@@ -30,7 +30,7 @@ int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, c
 int fs_serve(struct fs *fs);
 /* Unmounts, and waits (at most the store's timeout= and a second) until what was under way has ended. */
 void fs_unmount(struct fs *fs);
-/* After store_close, which ends what was still under way. */
+/* After store_stop, which ends what was still under way, and before store_close. */
 void fs_free(struct fs *fs);
 
 /* Is this a directory that can be mounted on? Clears a dead FUSE mount there first. Its absolute path goes into `real` (PATH_MAX bytes).

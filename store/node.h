@@ -99,6 +99,7 @@ struct store {
 	atomic_bool woken;
 	atomic_bool closing;  /* hand leadership over */
 	atomic_bool stopping; /* end the loop */
+	bool ended;           /* the threads are gone */
 
 	/* housekeeping.c; the loop's own, but for the atomics */
 	struct store_op compact_op;

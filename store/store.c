@@ -156,7 +156,7 @@ int store_take_part(struct store *s, char *why, size_t why_size)
 }
 
 /* Ends whatever was begun, in the order in which the threads feed each other. */
-static void teardown(struct store *s)
+static void end_threads(struct store *s)
 {
 	loop_stop(s);
 	snapshots_stop(s->snapshots);
@@ -166,13 +166,20 @@ static void teardown(struct store *s)
 		wal_writer_stop(s->writer);
 	loop_drop_fetched(s);
 	applier_stop(s->applier);
-	snapshots_free(s->snapshots);
-	if (s->incoming)
-		mvcc_close(s->incoming);
 	if (s->pending)
 		pending_finish(pending_take_all(s->pending, -ESHUTDOWN));
 	if (s->membership)
 		standing_close(s);
+	s->ended = true;
+}
+
+static void teardown(struct store *s)
+{
+	if (!s->ended)
+		end_threads(s);
+	snapshots_free(s->snapshots);
+	if (s->incoming)
+		mvcc_close(s->incoming);
 	if (s->net)
 		peer_net_close(s->net);
 	if (s->raft)
@@ -262,11 +269,18 @@ static void hand_over(struct store *s)
 	pthread_mutex_unlock(&s->status_mutex);
 }
 
+void store_stop(struct store *s)
+{
+	hand_over(s);
+	end_threads(s);
+}
+
 void store_close(struct store *s)
 {
 	if (!s)
 		return;
-	hand_over(s);
+	if (!s->ended)
+		store_stop(s);
 	teardown(s);
 }
 

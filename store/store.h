@@ -46,7 +46,10 @@ struct watch_hub;
 /* Locks DATA, opens the log and the store, recovers, starts the threads. Does not wait for a leader. On failure a negative errno and one line
  * in `why`: what is wrong, where, what to do. Call after the process's last fork. */
 int store_open(const struct store_config *config, struct store **out, char *why, size_t why_size);
-/* Hands leadership over, fails what is pending with -ESHUTDOWN, syncs, closes. No op may be submitted any more. */
+/* Hands leadership over, fails what is pending with -ESHUTDOWN, ends the threads: done is called for nothing any more. What was read and not ended yet
+ * (record_done) may still be. No op may be submitted any more. */
+void store_stop(struct store *s);
+/* store_stop, if it was not called; then syncs and closes. Nothing that was read may be left. */
 void store_close(struct store *s);
 
 /* An operation on its way: memory of the caller's, kept until done is called. */

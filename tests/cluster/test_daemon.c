@@ -82,6 +82,24 @@ static bool nothing_runs(void *ctx)
 	return process_with(ctx) == 0;
 }
 
+/* The versions that are held for them are let go of before the store is. */
+static void it_ends_well_while_large_files_are_open(void **state)
+{
+	(void)state;
+	static char large[1 << 20];
+	struct cluster *c = cluster_up(1, NULL);
+	char byte;
+	memset(large, 'x', sizeof(large));
+	assert_int_equal(file_put(path("%s/large", c->nodes[0].mount), O_TRUNC, large, sizeof(large)), 0);
+	int fd = open(path("%s/large", c->nodes[0].mount), O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(read(fd, &byte, 1), 1);
+	assert_int_equal(node_end(c, 0), 0);
+	close(fd);
+	node_start(c, 0);
+	assert_int_equal(try_open(path("%s/large", c->nodes[0].mount), O_RDONLY), 0);
+}
+
 static void it_goes_to_the_background_once_the_mount_answers_and_ends_when_unmounted(void **state)
 {
 	(void)state;
@@ -210,6 +228,7 @@ int main(void)
 		STORY(a_clean_end_keeps_everything),
 		STORY(a_kill_keeps_everything_that_was_closed_and_its_dead_mount_is_cleared),
 		STORY(large_files_survive_both_kinds_of_end),
+		STORY(it_ends_well_while_large_files_are_open),
 		STORY(it_goes_to_the_background_once_the_mount_answers_and_ends_when_unmounted),
 		STORY(closed_standard_streams_are_not_taken_for_the_stores_files),
 		STORY(sigint_ends_it_cleanly),
