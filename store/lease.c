@@ -259,14 +259,36 @@ static int load_one(void *ctx, struct span name, struct span value)
 	return valid ? 0 : -EBADMSG;
 }
 
+static void exchange(struct leases *a, struct leases *b)
+{
+	struct leases was = *a;
+	a->items = b->items;
+	a->count = b->count;
+	a->capacity = b->capacity;
+	a->buckets = b->buckets;
+	a->buckets_count = b->buckets_count;
+	a->attached_count = b->attached_count;
+	b->items = was.items;
+	b->count = was.count;
+	b->capacity = was.capacity;
+	b->buckets = was.buckets;
+	b->buckets_count = was.buckets_count;
+	b->attached_count = was.attached_count;
+}
+
+/* The store's lock comes before this one, so what the store says is read on the side. */
 int leases_load(struct leases *l, struct mvcc *m)
 {
-	pthread_mutex_lock(&l->lock);
-	clear(l);
-	int err = mvcc_each_meta(m, load_one, l);
-	for (uint32_t i = 0; i < l->count && err == 0; i++)
-		err = l->items[i]->renewals > 0 ? 0 : -EBADMSG;
-	pthread_mutex_unlock(&l->lock);
+	struct leases *loaded = leases_new();
+	int err = mvcc_each_meta(m, load_one, loaded);
+	for (uint32_t i = 0; i < loaded->count && err == 0; i++)
+		err = loaded->items[i]->renewals > 0 ? 0 : -EBADMSG;
+	if (err == 0) {
+		pthread_mutex_lock(&l->lock);
+		exchange(l, loaded);
+		pthread_mutex_unlock(&l->lock);
+	}
+	leases_free(loaded);
 	return err;
 }
 

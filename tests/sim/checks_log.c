@@ -5,6 +5,7 @@
 #define SLOTS_MIN 4096u
 
 const struct raft_ready *__real_raft_ready(struct raft *r);
+void __real_raft_status(const struct raft *r, struct raft_status *out);
 const struct raft_ready *__wrap_raft_ready(struct raft *r);
 
 static struct known *slot_of(struct known *table, size_t slots, uint64_t index, uint64_t term)
@@ -88,17 +89,17 @@ static bool quorum_holds(const struct raft_members *in_force, uint64_t index, ui
 	       majority_holds(in_force->outgoing, in_force->outgoing_count, index, term);
 }
 
-/* Who hears of it first may be behind on the configuration; and what was committed may be listed after the configuration has changed again. */
-static bool any_quorum_holds(uint64_t index, uint64_t term)
+/* Who hears of it first may be behind on the configuration that its leader counted in; what was committed may be listed after that has changed again;
+ * and the leader may have died once it had said so. */
+static bool leaders_quorum_holds(uint64_t leader_term, uint64_t index, uint64_t term)
 {
-	for (uint32_t i = 0; i < machines_count; i++)
-		if (checks_leads(&machines[i]) && machines[i].store && machines[i].store->raft &&
-		    quorum_holds(raft_members_now(machines[i].store->raft), index, term))
+	for (uint32_t i = 0; i < checks.views_count; i++)
+		if (checks.views[i]->led_term == leader_term && quorum_holds(&checks.views[i]->led, index, term))
 			return true;
 	return false;
 }
 
-static void note_committed(const struct machine *m, const struct raft *r, const struct raft_entry *e)
+static void note_committed(const struct machine *m, const struct raft *r, uint64_t leader_term, const struct raft_entry *e)
 {
 	struct view *v = checks_view(m);
 	if (v->listed != 0 && e->index != v->listed + 1)
@@ -113,7 +114,7 @@ static void note_committed(const struct machine *m, const struct raft *r, const 
 		if (e->index > checks.committed_last)
 			checks.committed_last = e->index;
 		if (!quorum_holds(raft_members_now(r), e->index, e->term) && !quorum_holds(&v->before, e->index, e->term) &&
-		    !any_quorum_holds(e->index, e->term))
+		    !leaders_quorum_holds(leader_term, e->index, e->term))
 			violated("machine %u takes entry %llu of term %llu for committed, which no majority has durable", m->number,
 				 (unsigned long long)e->index, (unsigned long long)e->term);
 	} else if (c->term != e->term || c->hash != hash) {
@@ -126,14 +127,20 @@ const struct raft_ready *__wrap_raft_ready(struct raft *r)
 {
 	const struct raft_ready *ready = __real_raft_ready(r);
 	struct machine *m = machine_now();
+	struct raft_status now;
 	checks_note_votes(m, ready);
 	note_saved(m, r, ready);
 	if (ready->install) {
 		checks_view(m)->listed = ready->install_index;
 		happened(HAPPENED_installed, m->number, ready->install_index, ready->install_term);
 	}
+	__real_raft_status(r, &now);
+	if (now.role == RAFT_LEADER) {
+		checks_view(m)->led = *raft_members_now(r);
+		checks_view(m)->led_term = now.term;
+	}
 	for (uint32_t i = 0; i < ready->committed_count; i++)
-		note_committed(m, r, &ready->committed[i]);
+		note_committed(m, r, now.term, &ready->committed[i]);
 	for (uint32_t i = 0; i < ready->snapshot_count; i++)
 		happened(HAPPENED_snapshot, m->number, ready->snapshot[i], 0);
 	for (uint32_t i = 0; i < ready->fetch_count; i++)
