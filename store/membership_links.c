@@ -29,7 +29,9 @@ void membership_set_links(struct membership *m)
 	struct links l = {.count = 0};
 	const struct identity *me = m->identity;
 	links_of(&m->now, &l);
-	if (m->book.version > m->now.version)
+	/* Until the configuration in force is committed, one that it leaves out may lead, and only its entries can take it back. */
+	links_of(&m->committed, &l);
+	if (m->book.version >= m->now.version)
 		links_of(&m->book, &l);
 	for (uint32_t i = 0; i < DEPARTED_MAX; i++)
 		if (m->departed[i].until_ns > m->now_ns)

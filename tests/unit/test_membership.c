@@ -33,6 +33,8 @@ struct node {
 	struct identity memory;
 	struct membership *membership;
 	struct raft *raft;
+	uint64_t links[PEER_MEMBERS_MAX];
+	uint32_t links_count;
 };
 
 struct world {
@@ -87,9 +89,12 @@ static void port_send(void *ctx, uint64_t to, enum peer_kind kind, struct span p
 
 static void port_links(void *ctx, const struct peer_member *members, uint32_t count)
 {
-	(void)ctx;
-	for (uint32_t i = 0; i < count; i++)
+	struct node *n = ctx;
+	n->links_count = count;
+	for (uint32_t i = 0; i < count; i++) {
 		assert_true(members[i].id != 0 && members[i].address[0]);
+		n->links[i] = members[i].id;
+	}
 }
 
 static int port_keep(void *ctx, const struct identity *identity)
@@ -132,6 +137,7 @@ static struct raft *new_raft(const struct world *w, const struct identity *me, c
 				     .heartbeat_ms = 50,
 				     .seed = me->id,
 				     .now_ms = (uint64_t)(w->now_ns / MS),
+				     .hard = {.term = 1},
 				     .log_first = 1,
 				     .cache_bytes_max = 1 << 20,
 				     .inflight_max = 8,
@@ -577,6 +583,43 @@ static void a_member_that_answers_keeps_its_place(void **state)
 	free_world(w);
 }
 
+static bool is_linked(const struct node *n, uint64_t id)
+{
+	for (uint32_t i = 0; i < n->links_count; i++)
+		if (n->links[i] == id)
+			return true;
+	return false;
+}
+
+/* It led, and its log ends with the removal of n3, which nobody else has. n3 may lead by now, and must be heard: only it can take that back. */
+static void a_member_is_linked_until_its_removal_is_committed(void **state)
+{
+	(void)state;
+	struct world *w = new_world(12, 3);
+	struct node *n = &w->nodes[0];
+	n->disk.id = members_first_id("n1");
+	n->disk.cluster_id = 0x123;
+	start(w, 0);
+	struct members first, without;
+	struct writer context = {0}, next_context = {0}, bytes = {0};
+	membership_first(&n->memory, &first);
+	assert_int_equal(members_remove(&first, members_first_id("n3"), &without), 0);
+	struct raft_members committed = members_raft(&first, &context);
+	struct raft_members next = members_raft(&without, &next_context);
+	raft_members_encode(&bytes, &next);
+	struct raft_entry removal = {.term = 1, .index = 1, .type = RAFT_ENTRY_CONFIG, .size = (uint32_t)bytes.size, .data = bytes.data};
+	n->raft = new_raft(w, &n->memory, &committed);
+	assert_int_equal(raft_restore(n->raft, &removal), 0);
+	membership_start(n->membership, n->raft, &committed);
+	assert_null(members_named(membership_now(n->membership), "n3"));
+	assert_true(is_linked(n, members_first_id("n2")));
+	assert_true(is_linked(n, members_first_id("n3")));
+	writer_free(&context);
+	writer_free(&next_context);
+	writer_free(&bytes);
+	free_world(w);
+}
+
 static void a_request_that_is_repeated_is_done_once(void **state)
 {
 	(void)state;
@@ -650,6 +693,7 @@ int main(void)
 		cmocka_unit_test(nodes_with_different_lists_do_not_begin_together),
 		cmocka_unit_test(a_place_is_given_to_who_answers_the_challenge_and_each_life_gets_its_own),
 		cmocka_unit_test(a_member_that_answers_keeps_its_place),
+		cmocka_unit_test(a_member_is_linked_until_its_removal_is_committed),
 		cmocka_unit_test(a_request_that_is_repeated_is_done_once),
 		cmocka_unit_test(data_of_the_first_format_keeps_its_id_and_vouches_for_nobody),
 	};
