@@ -51,8 +51,8 @@ struct view {
 	struct raft_members before; /* in force when raft was last asked what there is to do */
 	struct raft_members led;    /* in force when it was last asked as the leader, of term led_term; it may have died since */
 	uint64_t led_term;
-	uint64_t audited;           /* the hash of all that its store holds; 0: not looked at */
-	uint64_t ticket_base;       /* of the last boot */
+	uint64_t audited;     /* the hash of all that its store holds; 0: not looked at */
+	uint64_t ticket_base; /* of the last boot */
 };
 
 struct checks {
