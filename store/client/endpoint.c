@@ -103,14 +103,15 @@ static void reply(struct endpoint *e, struct waiting *asked)
 	writer_clear(&e->head);
 	response_encode_head(&e->head, &a->head);
 	struct span head = {e->head.data, e->head.size}, kvs = {a->kvs.data, a->kvs.size};
-	if (gate_seal(e->gate, &asked->sealed, head, kvs, &e->sealed))
-		listener_reply(asked->listener, &asked->route, (struct span){e->sealed.data, e->sealed.size}, none);
-	else
-		listener_reply(asked->listener, &asked->route, head, kvs);
+	/* Before it is sent: whoever has the answer finds it counted. */
 	call->error = a->head.error;
 	call->response_bytes = e->head.size + a->kvs.size;
 	call->ended_ns = clock_mono_ns();
 	hooks_after(&e->hooks, call);
+	if (gate_seal(e->gate, &asked->sealed, head, kvs, &e->sealed))
+		listener_reply(asked->listener, &asked->route, (struct span){e->sealed.data, e->sealed.size}, none);
+	else
+		listener_reply(asked->listener, &asked->route, head, kvs);
 	/* One large answer must not keep its memory for ever. */
 	if (a->kvs.capacity > 2 * PROTOCOL_PAGE_BYTES)
 		writer_free(&a->kvs);
