@@ -1,10 +1,11 @@
 #include "raft/wal_segment.h"
 
+#include "base/durable.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,26 +23,13 @@ void wal_segment_name(const struct wal_segment *s, char name[WAL_NAME_BYTES])
 	snprintf(name, WAL_NAME_BYTES, "%08" PRIx32 "-%016" PRIx64 ".wal", s->number, s->first);
 }
 
-static int sync_parent(const char *dir)
-{
-	char *copy = strdup(dir);
-	if (!copy)
-		abort();
-	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int rc = fd < 0 || fsync(fd) != 0 ? -errno : 0;
-	if (fd >= 0)
-		close(fd);
-	free(copy);
-	return rc;
-}
-
 int wal_disk_open(struct wal_disk *d, const char *dir)
 {
 	int fd = -1;
 	int rc = 0;
 
 	if (mkdir(dir, 0700) == 0)
-		rc = sync_parent(dir);
+		rc = durable_name(dir);
 	else if (errno != EEXIST)
 		rc = -errno;
 	if (rc != 0)

@@ -1,9 +1,9 @@
 #include "store/folders.h"
 
+#include "base/durable.h"
 #include "store/mvcc/dump.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -28,16 +28,6 @@ static int move(const char *data, const char *from, const char *to)
 	return rename(a, b) < 0 ? -errno : 0;
 }
 
-static int sync_data(const char *data)
-{
-	int fd = open(data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	int rc = fsync(fd) < 0 ? -errno : 0;
-	close(fd);
-	return rc;
-}
-
 int folders_switch(const char *data)
 {
 	int rc = folders_drop_old(data);
@@ -45,7 +35,7 @@ int folders_switch(const char *data)
 		rc = move(data, FOLDER_STORE, FOLDER_OLD);
 	if (rc == 0)
 		rc = move(data, FOLDER_NEW, FOLDER_STORE);
-	return rc < 0 ? rc : sync_data(data);
+	return rc < 0 ? rc : durable_names(data);
 }
 
 int folders_drop_old(const char *data)
@@ -63,6 +53,6 @@ int folders_settle(const char *data)
 	if (!exists(data, FOLDER_STORE))
 		rc = move(data, exists(data, FOLDER_NEW) ? FOLDER_NEW : FOLDER_OLD, FOLDER_STORE);
 	if (rc == 0)
-		rc = sync_data(data);
+		rc = durable_names(data);
 	return rc < 0 ? rc : folders_drop_old(data);
 }

@@ -1,10 +1,11 @@
 #include "store/identity.h"
 
+#include "base/durable.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,24 +163,6 @@ static int read_node_file(const char *path, struct identity *i, char *why, size_
 	return rc;
 }
 
-static int sync_directory(const char *data)
-{
-	int fd = open(data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	int rc = fsync(fd) < 0 ? -errno : 0;
-	close(fd);
-	return rc;
-}
-
-/* DATA itself may be new. */
-static int sync_parent(const char *data)
-{
-	char copy[4096];
-	snprintf(copy, sizeof(copy), "%s", data);
-	return sync_directory(dirname(copy));
-}
-
 static void print_node_file(FILE *f, const struct identity *i)
 {
 	fprintf(f, NODE_FILE_HEAD "%d\n", NODE_FILE_FORMAT);
@@ -215,8 +198,8 @@ int identity_keep(const struct identity *i, const char *data)
 	if (rc == 0 && rename(temporary, path) < 0)
 		rc = -errno;
 	if (rc == 0)
-		rc = sync_directory(data);
-	return rc < 0 ? rc : sync_parent(data);
+		rc = durable_names(data);
+	return rc < 0 ? rc : durable_name(data); /* it may be new itself */
 }
 
 /* From cluster=, or of its own: a node alone. */

@@ -1,5 +1,6 @@
 #include "store/restore.h"
 
+#include "base/durable.h"
 #include "store/identity.h"
 #include "store/snapshot_file.h"
 
@@ -120,24 +121,13 @@ static int fill_store(struct restoring *r, const char *file, struct restored *ou
 	return rc;
 }
 
-static int sync_folder(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int rc = fd < 0 || fsync(fd) < 0 ? -errno : 0;
-	if (fd >= 0)
-		close(fd);
-	return rc;
-}
-
 static int publish(struct restoring *r, const char *data)
 {
-	char parent[PATH_MAX + 8];
-	snprintf(parent, sizeof(parent), "%s/..", data);
-	int rc = sync_folder(r->part);
+	int rc = durable_names(r->part);
 	if (rc == 0 && rename(r->part, data) < 0)
 		rc = -errno;
 	if (rc == 0)
-		rc = sync_folder(parent);
+		rc = durable_name(data);
 	return rc < 0 ? refuse(r, rc, data, strerror(-rc)) : 0;
 }
 

@@ -11,10 +11,10 @@
 #include "store/snapshot_file.h"
 
 #include "base/crc32c.h"
+#include "base/durable.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,24 +141,13 @@ static bool put_end(struct snapshot_file *f)
 	return done;
 }
 
-static bool sync_folder(const char *path)
-{
-	char copy[PATH_MAX];
-	snprintf(copy, sizeof(copy), "%s", path);
-	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool done = fd >= 0 && fsync(fd) == 0;
-	if (fd >= 0)
-		close(fd);
-	return done;
-}
-
 int snapshot_file_finish(struct snapshot_file *f, char *why, size_t why_size)
 {
 	int rc = 0;
 	if (dump_end_check(&f->manifest, &f->progress, f->progress.sum))
 		rc = refuse(why, why_size, -EBADMSG, f->path, "what was received is not the whole snapshot");
 	else if (!put_end(f) || fflush(f->stream) != 0 || fsync(fileno(f->stream)) != 0 || rename(f->temporary, f->path) != 0 ||
-		 !sync_folder(f->path))
+		 durable_name(f->path) < 0)
 		rc = failed(why, why_size, f->path);
 	if (rc < 0)
 		snapshot_file_abandon(f);

@@ -1,20 +1,11 @@
 #include "store/mvcc/backend_folder.h"
 
+#include "base/durable.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
-
-int backend_folder_sync(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int rc = fd < 0 || fsync(fd) ? -errno : 0;
-	if (fd >= 0)
-		close(fd);
-	return rc;
-}
 
 bool backend_folder_is_new(const char *dir)
 {
@@ -36,13 +27,11 @@ void backend_folder_clear(const char *dir)
 
 int backend_folder_rename(const char *made, const char *dir, bool durable)
 {
-	char parent[PATH_MAX];
-	snprintf(parent, sizeof parent, "%s", dir);
-	int rc = durable ? backend_folder_sync(made) : 0;
+	int rc = durable ? durable_names(made) : 0;
 	if (rc)
 		return rc;
 	backend_folder_clear(dir);
 	if (rename(made, dir))
 		return -errno;
-	return durable ? backend_folder_sync(dirname(parent)) : 0;
+	return durable ? durable_name(dir) : 0;
 }

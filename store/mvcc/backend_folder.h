@@ -11,7 +11,5 @@ bool backend_folder_is_new(const char *dir);
 int backend_folder_rename(const char *made, const char *dir, bool durable);
 /* Removes what may be there of a folder and the files of LMDB. */
 void backend_folder_clear(const char *dir);
-/* Names in this folder are durable after this. */
-int backend_folder_sync(const char *dir);
 
 #endif

@@ -11,6 +11,7 @@
  *	       position   as in chunk.c
  *
  * A complete one has the meta "lorigin" besides the state: u64 index, u64 term of the log entry that it stands at. */
+#include "base/durable.h"
 #include "store/mvcc/backend_folder.h"
 #include "store/mvcc/chunk.h"
 #include "store/mvcc/inside.h"
@@ -269,7 +270,7 @@ static int complete(struct mvcc_load *l)
 	if (!error)
 		error = backend_sync(&l->backend);
 	/* The names in it, too: the folder is about to be the store. */
-	return error || l->backend.no_sync ? error : backend_folder_sync(l->dir);
+	return error || l->backend.no_sync ? error : durable_names(l->dir);
 }
 
 int mvcc_load_finish(struct mvcc_load *l, uint32_t sum)
