@@ -156,7 +156,7 @@ static bool watch(struct endpoint *e, struct waiting *asked)
 	struct watcher w;
 	int64_t now_ns = asked->call.began_ns;
 
-	if (!watcher_begin(ws, &w, &asked->request, now_ns, &e->answer))
+	if (handler_hides(e->store, &asked->request, &e->answer) || !watcher_begin(ws, &w, &asked->request, now_ns, &e->answer))
 		return false;
 	if (watcher_answer(ws, &w, now_ns, &e->answer)) {
 		watcher_end(ws, &w);
@@ -335,7 +335,7 @@ static void *endpoint_run(void *ctx)
 		if (!stopping && is_stopping(e)) {
 			stopping = true;
 			cancel_all(e);
-			watchers_stop(&e->watchers, &e->answer, watch_answered, e);
+			watchers_stop(&e->watchers, -ESHUTDOWN, "the node is stopping", &e->answer, watch_answered, e);
 		}
 		if (fds[0].revents)
 			answer_completed(e);
@@ -343,6 +343,8 @@ static void *endpoint_run(void *ctx)
 			if (fds[1 + i].revents)
 				receive(e, &e->listeners[i], stopping);
 		}
+		if (store_readable(e->store))
+			watchers_stop(&e->watchers, -EIO, "watch: this node has diverged from the others", &e->answer, watch_answered, e);
 		watchers_serve(&e->watchers, clock_mono_ns(), &e->answer, watch_answered, e);
 	}
 	return NULL;

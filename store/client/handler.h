@@ -20,6 +20,8 @@ void answer_refuse(struct answer *a, int error, const char *format, ...) __attri
 
 /* Does it have to pass a read barrier before handler_read? */
 bool handler_needs_barrier(const struct request *r);
+/* True if it asks for what this node must not show, because it has diverged from the others: the answer says so. */
+bool handler_hides(struct store *s, const struct request *r, struct answer *out);
 /* GET, HISTORY, STATUS, HEALTH, HASH, SNAPSHOT. Bounded work: one page. */
 void handler_read(struct store *s, const struct request *r, struct answer *out);
 /* A part of handler_read. Its first page waits for a commit to the disk. */

@@ -270,12 +270,26 @@ static void hash(struct store *s, struct answer *out)
 	out->head.revision = now.revision;
 }
 
-/* What this node must not show. */
-static bool unreadable(struct store *s, const struct request *r, struct answer *out)
+static bool shows_the_store(uint8_t type)
+{
+	switch (type) {
+	case REQUEST_GET:
+	case REQUEST_HISTORY:
+	case REQUEST_WATCH:
+	case REQUEST_SNAPSHOT:
+	case REQUEST_LEASE_TTL:
+	case REQUEST_LEASE_LIST:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool handler_hides(struct store *s, const struct request *r, struct answer *out)
 {
 	struct store_status status;
 
-	if ((r->type != REQUEST_GET && r->type != REQUEST_HISTORY) || !store_readable(s))
+	if (!shows_the_store(r->type) || !store_readable(s))
 		return false;
 	store_status(s, &status);
 	answer_refuse(out, -EIO, "%s: %s", request_type_name(r->type), status.health);
@@ -298,7 +312,7 @@ void handler_read(struct store *s, const struct request *r, struct answer *out)
 	bool prefix = r->flags & REQUEST_PREFIX;
 
 	answer_clear(out);
-	if (unreadable(s, r, out))
+	if (handler_hides(s, r, out))
 		return;
 	if (r->type == REQUEST_HASH) {
 		hash(s, out);

@@ -163,12 +163,13 @@ void watchers_serve(struct watchers *ws, int64_t now_ns, struct answer *out, voi
 	}
 }
 
-void watchers_stop(struct watchers *ws, struct answer *out, void (*answered)(void *ctx, struct watcher *w), void *ctx)
+void watchers_stop(struct watchers *ws, int error, const char *why, struct answer *out, void (*answered)(void *ctx, struct watcher *w),
+		   void *ctx)
 {
 	while (ws->all) {
 		struct watcher *w = ws->all;
 		take_out(ws, w);
-		answer_refuse(out, -ESHUTDOWN, "the node is stopping");
+		answer_refuse(out, error, "%s", why);
 		answered(ctx, w);
 	}
 }

@@ -40,8 +40,9 @@ bool watcher_answer(struct watchers *ws, struct watcher *w, int64_t now_ns, stru
 void watcher_wait(struct watchers *ws, struct watcher *w);
 /* Makes the answers of those that have one, in `out`, and hands each to `answered`, which ends it. */
 void watchers_serve(struct watchers *ws, int64_t now_ns, struct answer *out, void (*answered)(void *ctx, struct watcher *w), void *ctx);
-/* Hands out all of them, refused because the node stops. */
-void watchers_stop(struct watchers *ws, struct answer *out, void (*answered)(void *ctx, struct watcher *w), void *ctx);
+/* Hands out all of them, refused with this. */
+void watchers_stop(struct watchers *ws, int error, const char *why, struct answer *out, void (*answered)(void *ctx, struct watcher *w),
+		   void *ctx);
 /* When watchers_serve should be called, if nothing else happens. */
 int64_t watchers_deadline_ns(const struct watchers *ws);
 

@@ -1,5 +1,6 @@
 /* A client, an endpoint and a store of one node: the whole path of a request. */
 #include "store/client/endpoint.h"
+#include "store/node.h"
 
 #include "store/client/client.h"
 
@@ -476,6 +477,23 @@ static void an_endpoint_ends_with_requests_in_hand(void **state)
 	}
 }
 
+static void a_node_that_diverged_shows_nothing_of_its_store(void **state)
+{
+	(void)state;
+	static const uint8_t shows[] = {REQUEST_GET,      REQUEST_HISTORY,   REQUEST_WATCH,
+					REQUEST_SNAPSHOT, REQUEST_LEASE_TTL, REQUEST_LEASE_LIST};
+	struct client_call call;
+
+	put("k", "v");
+	atomic_store(&store->diverged, 7);
+	for (unsigned i = 0; i < sizeof(shows); i++)
+		assert_int_equal(
+			error_of(&(struct request){.type = shows[i], .flags = REQUEST_SERIAL, .key = span_of("k")}, "diverged at index 7"),
+			-EIO);
+	assert_int_equal(ask(&call, &(struct request){.type = REQUEST_STATUS}), 0);
+	client_call_done(&call);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define TEST_BARE(name) cmocka_unit_test_setup_teardown(name, setup_bare, teardown)
 
@@ -496,6 +514,7 @@ int main(void)
 		TEST_BARE(a_data_path_too_long_for_a_socket_works),
 		TEST_BARE(a_port_in_use_is_said_and_a_free_one_serves),
 		TEST(an_endpoint_ends_with_requests_in_hand),
+		TEST(a_node_that_diverged_shows_nothing_of_its_store),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

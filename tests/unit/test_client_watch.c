@@ -1,6 +1,7 @@
 /* WATCH through a client and an endpoint: requests that wait for what comes. */
 #include "store/client/client.h"
 #include "store/client/endpoint.h"
+#include "store/node.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -215,6 +216,19 @@ static void an_endpoint_that_stops_ends_who_watches(void **state)
 	client_call_done(&call);
 }
 
+static void who_waits_when_the_node_is_found_to_have_diverged_is_told(void **state)
+{
+	(void)state;
+	struct client_call call;
+	ask(&call, "k", 0, 0, 60000);
+	assert_int_equal(client_run(client, SECOND / 20), 0);
+	atomic_store(&store->diverged, 7);
+	/* There is no other endpoint to ask, so this is its answer. */
+	wait_for(&call);
+	assert_int_equal(call.response.error, -EIO);
+	client_call_done(&call);
+}
+
 static void a_call_that_is_given_up_leaves_the_others_alone(void **state)
 {
 	(void)state;
@@ -240,6 +254,7 @@ int main(void)
 		STORY(what_was_compacted_is_refused_to_who_begins_though_it_is_remembered),
 		STORY(many_wait_for_one_key_and_all_are_told),
 		STORY(an_endpoint_that_stops_ends_who_watches),
+		STORY(who_waits_when_the_node_is_found_to_have_diverged_is_told),
 		STORY(a_call_that_is_given_up_leaves_the_others_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
