@@ -46,14 +46,19 @@ struct lease {
 	int64_t asked_ns;
 };
 
-struct leases {
-	pthread_mutex_t lock; /* taken by apply to change anything, by others to look */
+/* What the store says. */
+struct table {
 	struct lease **items; /* by rising id */
 	uint32_t count;
 	uint32_t capacity;
 	struct attached **buckets;
 	uint32_t buckets_count; /* a power of two */
 	uint32_t attached_count;
+};
+
+struct leases {
+	pthread_mutex_t lock; /* taken by apply to change anything, by others to look */
+	struct table has;
 	uint64_t term;
 };
 
@@ -78,10 +83,10 @@ static void *grown(void *items, uint32_t *capacity, size_t item_bytes)
 static uint32_t place_of(const struct leases *l, uint64_t id)
 {
 	uint32_t low = 0;
-	uint32_t high = l->count;
+	uint32_t high = l->has.count;
 	while (low < high) {
 		uint32_t middle = (low + high) / 2;
-		if (l->items[middle]->id < id)
+		if (l->has.items[middle]->id < id)
 			low = middle + 1;
 		else
 			high = middle;
@@ -92,21 +97,21 @@ static uint32_t place_of(const struct leases *l, uint64_t id)
 static struct lease *find(const struct leases *l, uint64_t id)
 {
 	uint32_t at = place_of(l, id);
-	return at < l->count && l->items[at]->id == id ? l->items[at] : NULL;
+	return at < l->has.count && l->has.items[at]->id == id ? l->has.items[at] : NULL;
 }
 
 static struct lease *add(struct leases *l, uint64_t id)
 {
 	uint32_t at = place_of(l, id);
-	if (l->count == l->capacity)
-		l->items = grown(l->items, &l->capacity, sizeof(struct lease *));
-	memmove(&l->items[at + 1], &l->items[at], (l->count - at) * sizeof(struct lease *));
+	if (l->has.count == l->has.capacity)
+		l->has.items = grown(l->has.items, &l->has.capacity, sizeof(struct lease *));
+	memmove(&l->has.items[at + 1], &l->has.items[at], (l->has.count - at) * sizeof(struct lease *));
 	struct lease *one = calloc(1, sizeof(*one));
 	if (!one)
 		abort();
 	one->id = id;
-	l->items[at] = one;
-	l->count++;
+	l->has.items[at] = one;
+	l->has.count++;
 	return one;
 }
 
@@ -117,12 +122,12 @@ static uint32_t hash_of(struct span key)
 
 static struct attached **bucket_of(const struct leases *l, uint32_t hash)
 {
-	return &l->buckets[hash & (l->buckets_count - 1)];
+	return &l->has.buckets[hash & (l->has.buckets_count - 1)];
 }
 
 static struct attached *find_key(const struct leases *l, struct span key)
 {
-	if (l->attached_count == 0)
+	if (l->has.attached_count == 0)
 		return NULL;
 	uint32_t hash = hash_of(key);
 	for (struct attached *a = *bucket_of(l, hash); a; a = a->next)
@@ -133,11 +138,11 @@ static struct attached *find_key(const struct leases *l, struct span key)
 
 static void grow_buckets(struct leases *l)
 {
-	struct attached **old = l->buckets;
-	uint32_t old_count = l->buckets_count;
-	l->buckets_count = old_count ? old_count * 2 : 64;
-	l->buckets = calloc(l->buckets_count, sizeof(struct attached *));
-	if (!l->buckets)
+	struct attached **old = l->has.buckets;
+	uint32_t old_count = l->has.buckets_count;
+	l->has.buckets_count = old_count ? old_count * 2 : 64;
+	l->has.buckets = calloc(l->has.buckets_count, sizeof(struct attached *));
+	if (!l->has.buckets)
 		abort();
 	for (uint32_t i = 0; i < old_count; i++) {
 		struct attached *next;
@@ -157,11 +162,11 @@ static void put_key(struct leases *l, struct lease *one, uint32_t slot, struct s
 		abort();
 	*a = (struct attached){.lease = one, .slot = slot, .hash = hash_of(key), .size = key.size};
 	memcpy(a->key, key.data, key.size);
-	if (l->attached_count >= l->buckets_count)
+	if (l->has.attached_count >= l->has.buckets_count)
 		grow_buckets(l);
 	a->next = *bucket_of(l, a->hash);
 	*bucket_of(l, a->hash) = a;
-	l->attached_count++;
+	l->has.attached_count++;
 	while (slot >= one->slots_capacity)
 		one->slots = grown(one->slots, &one->slots_capacity, sizeof(struct attached *));
 	for (; one->slots_count <= slot; one->slots_count++)
@@ -176,7 +181,7 @@ static void drop_key(struct leases *l, struct attached *a)
 	while (*at != a)
 		at = &(*at)->next;
 	*at = a->next;
-	l->attached_count--;
+	l->has.attached_count--;
 	one->slots[a->slot] = NULL;
 	if (a->slot < one->free_from)
 		one->free_from = a->slot;
@@ -190,16 +195,16 @@ static void drop(struct leases *l, struct lease *one)
 	uint32_t at = place_of(l, one->id);
 	while (one->slots_count > 0)
 		drop_key(l, one->slots[one->slots_count - 1]);
-	memmove(&l->items[at], &l->items[at + 1], (l->count - at - 1) * sizeof(struct lease *));
-	l->count--;
+	memmove(&l->has.items[at], &l->has.items[at + 1], (l->has.count - at - 1) * sizeof(struct lease *));
+	l->has.count--;
 	free(one->slots);
 	free(one);
 }
 
 static void clear(struct leases *l)
 {
-	while (l->count > 0)
-		drop(l, l->items[l->count - 1]);
+	while (l->has.count > 0)
+		drop(l, l->has.items[l->has.count - 1]);
 }
 
 void leases_free(struct leases *l)
@@ -207,8 +212,8 @@ void leases_free(struct leases *l)
 	if (!l)
 		return;
 	clear(l);
-	free(l->items);
-	free(l->buckets);
+	free(l->has.items);
+	free(l->has.buckets);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
 }
@@ -259,33 +264,18 @@ static int load_one(void *ctx, struct span name, struct span value)
 	return valid ? 0 : -EBADMSG;
 }
 
-static void exchange(struct leases *a, struct leases *b)
-{
-	struct leases was = *a;
-	a->items = b->items;
-	a->count = b->count;
-	a->capacity = b->capacity;
-	a->buckets = b->buckets;
-	a->buckets_count = b->buckets_count;
-	a->attached_count = b->attached_count;
-	b->items = was.items;
-	b->count = was.count;
-	b->capacity = was.capacity;
-	b->buckets = was.buckets;
-	b->buckets_count = was.buckets_count;
-	b->attached_count = was.attached_count;
-}
-
 /* The store's lock comes before this one, so what the store says is read on the side. */
 int leases_load(struct leases *l, struct mvcc *m)
 {
 	struct leases *loaded = leases_new();
 	int err = mvcc_each_meta(m, load_one, loaded);
-	for (uint32_t i = 0; i < loaded->count && err == 0; i++)
-		err = loaded->items[i]->renewals > 0 ? 0 : -EBADMSG;
+	for (uint32_t i = 0; i < loaded->has.count && err == 0; i++)
+		err = loaded->has.items[i]->renewals > 0 ? 0 : -EBADMSG;
 	if (err == 0) {
 		pthread_mutex_lock(&l->lock);
-		exchange(l, loaded);
+		struct table was = l->has;
+		l->has = loaded->has;
+		loaded->has = was;
 		pthread_mutex_unlock(&l->lock);
 	}
 	leases_free(loaded);
@@ -301,7 +291,7 @@ uint64_t leases_renewals(struct leases *l, uint64_t id, uint32_t *ttl_s)
 
 bool leases_full(struct leases *l)
 {
-	return l->count >= LEASES_MAX;
+	return l->has.count >= LEASES_MAX;
 }
 
 int leases_each_key(struct leases *l, uint64_t id, int (*fn)(void *ctx, struct span key), void *ctx)
@@ -405,8 +395,8 @@ uint32_t leases_tick(struct leases *l, int64_t now_ns, uint64_t term, bool leads
 {
 	uint32_t count = 0;
 	pthread_mutex_lock(&l->lock);
-	for (uint32_t i = 0; i < l->count; i++) {
-		struct lease *one = l->items[i];
+	for (uint32_t i = 0; i < l->has.count; i++) {
+		struct lease *one = l->has.items[i];
 		if (one->noted != one->renewals || term != l->term)
 			begin_anew(one, now_ns);
 		if (!leads || count == max || now_ns < one->until_ns || now_ns - one->asked_ns < LEASE_AGAIN_NS)
@@ -438,15 +428,15 @@ int leases_look(struct leases *l, uint64_t id, int64_t now_ns, uint32_t *ttl_s, 
 void leases_list(struct leases *l, struct writer *ids)
 {
 	pthread_mutex_lock(&l->lock);
-	for (uint32_t i = 0; i < l->count; i++)
-		writer_u64(ids, l->items[i]->id);
+	for (uint32_t i = 0; i < l->has.count; i++)
+		writer_u64(ids, l->has.items[i]->id);
 	pthread_mutex_unlock(&l->lock);
 }
 
 bool leases_any(struct leases *l)
 {
 	pthread_mutex_lock(&l->lock);
-	bool any = l->count > 0;
+	bool any = l->has.count > 0;
 	pthread_mutex_unlock(&l->lock);
 	return any;
 }
