@@ -93,55 +93,41 @@ static void status_json(struct span text)
 	}
 }
 
-static void status_print(struct ctl *ctl, const struct client_call *call, struct span name, bool first)
-{
-	bool well = !call->error && !call->response.error;
-	struct span why = why_of(call, name);
+/* How the answer of a well endpoint to a question is shown, in JSON as members of its object. */
+struct question {
+	const char *name;
+	uint8_t type;
+	void (*json)(struct span text);
+	void (*plain)(struct span name, struct span text, bool first);
+};
 
-	if (ctl->options->json) {
-		printf("%s\n{\"endpoint\":", first ? "" : ",");
-		json_string(name);
-		if (well) {
-			printf(",\"status\":{");
-			status_json(call->response.text);
-			printf("}}");
-		} else {
-			printf(",\"error\":");
-			json_string(why);
-			putchar('}');
-		}
-		return;
-	}
-	if (well)
-		printf("%sendpoint: %s\n%.*s", first ? "" : "\n", (const char *)name.data, (int)call->response.text.size,
-		       call->response.text.data ? (const char *)call->response.text.data : "");
-	else
-		ctl_say("%s: %.*s", (const char *)name.data, (int)why.size, why.data ? (const char *)why.data : "");
+static void status_members(struct span text)
+{
+	printf(",\"status\":{");
+	status_json(text);
+	putchar('}');
 }
 
-static void health_print(struct ctl *ctl, const struct client_call *call, struct span name, bool first)
+static void status_plain(struct span name, struct span text, bool first)
 {
-	bool well = !call->error && !call->response.error;
-	struct span why = why_of(call, name);
+	printf("%sendpoint: %s\n%.*s", first ? "" : "\n", (const char *)name.data, (int)text.size,
+	       text.data ? (const char *)text.data : "");
+}
 
-	if (ctl->options->json) {
-		printf("%s\n{\"endpoint\":", first ? "" : ",");
-		json_string(name);
-		printf(",\"healthy\":%s", well ? "true" : "false");
-		if (!well) {
-			printf(",\"error\":");
-			json_string(why);
-		}
-		putchar('}');
-	} else if (well) {
-		printf("%s healthy\n", (const char *)name.data);
-	} else {
-		printf("%s unhealthy: %.*s\n", (const char *)name.data, (int)why.size, why.data ? (const char *)why.data : "");
-	}
+static void health_members(struct span text)
+{
+	(void)text;
+	printf(",\"healthy\":true");
+}
+
+static void health_plain(struct span name, struct span text, bool first)
+{
+	(void)text, (void)first;
+	printf("%s healthy\n", (const char *)name.data);
 }
 
 /* "HASH REVISION INDEX" as the members of an object. The hash is no number to most readers of JSON. */
-static void hash_json(struct span text)
+static void hash_members(struct span text)
 {
 	char hash[17];
 	uint64_t revision, index;
@@ -152,38 +138,42 @@ static void hash_json(struct span text)
 		printf(",\"hash\":\"%s\",\"revision\":%" PRIu64 ",\"applied_index\":%" PRIu64, hash, revision, index);
 }
 
-static void hash_print(struct ctl *ctl, const struct client_call *call, struct span name, bool first)
+static void hash_plain(struct span name, struct span text, bool first)
 {
-	bool well = !call->error && !call->response.error;
-	struct span why = why_of(call, name);
-
-	if (ctl->options->json) {
-		printf("%s\n{\"endpoint\":", first ? "" : ",");
-		json_string(name);
-		if (well) {
-			hash_json(call->response.text);
-		} else {
-			printf(",\"error\":");
-			json_string(why);
-		}
-		putchar('}');
-	} else if (well) {
-		printf("%s %.*s\n", (const char *)name.data, (int)call->response.text.size, (const char *)call->response.text.data);
-	} else {
-		ctl_say("%s: %.*s", (const char *)name.data, (int)why.size, why.data ? (const char *)why.data : "");
-	}
+	(void)first;
+	printf("%s %.*s\n", (const char *)name.data, (int)text.size, text.data ? (const char *)text.data : "");
 }
 
-struct question {
-	const char *name;
-	uint8_t type;
-	void (*print)(struct ctl *ctl, const struct client_call *call, struct span name, bool first);
-};
+static void print_json(const struct question *q, const struct client_call *call, struct span name, bool first)
+{
+	printf("%s\n{\"endpoint\":", first ? "" : ",");
+	json_string(name);
+	if (!call->error && !call->response.error) {
+		q->json(call->response.text);
+	} else {
+		printf("%s,\"error\":", q->type == REQUEST_HEALTH ? ",\"healthy\":false" : "");
+		json_string(why_of(call, name));
+	}
+	putchar('}');
+}
+
+static void print_plain(const struct question *q, const struct client_call *call, struct span name, bool first)
+{
+	struct span why = why_of(call, name);
+
+	if (!call->error && !call->response.error)
+		q->plain(name, call->response.text, first);
+	else if (q->type == REQUEST_HEALTH)
+		printf("%s unhealthy: %.*s\n", (const char *)name.data, (int)why.size, why.data ? (const char *)why.data : "");
+	else
+		ctl_say("%s: %.*s", (const char *)name.data, (int)why.size, why.data ? (const char *)why.data : "");
+}
 
 static const struct question *question_of(const char *name)
 {
-	static const struct question questions[] = {
-		{"status", REQUEST_STATUS, status_print}, {"health", REQUEST_HEALTH, health_print}, {"hash", REQUEST_HASH, hash_print}};
+	static const struct question questions[] = {{"status", REQUEST_STATUS, status_members, status_plain},
+						    {"health", REQUEST_HEALTH, health_members, health_plain},
+						    {"hash", REQUEST_HASH, hash_members, hash_plain}};
 
 	for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
 		if (strcmp(questions[i].name, name) == 0)
@@ -208,7 +198,7 @@ int ctl_endpoint(struct ctl *ctl)
 		putchar('[');
 	for (unsigned i = 0; i < client_endpoints(ctl->client); i++) {
 		struct span name = name_of(ctl, i);
-		question->print(ctl, &calls[i], name, first);
+		(ctl->options->json ? print_json : print_plain)(question, &calls[i], name, first);
 		if (calls[i].error || calls[i].response.error)
 			status = calls[i].error && calls[i].error != -EACCES && !health ? CTL_NO_ANSWER : CTL_REFUSED;
 		first = false;
