@@ -14,7 +14,6 @@
 #define VISITS_MAX 4096u
 #define BLOCKS_MAX 512u /* deleted at once: 16 MiB */
 #define BLOCK_VISITS_MAX 16384u
-#define DEFERRED_MAX 65536u
 #define FORGET_AT_ONCE 128u
 #define ENDED UINT64_MAX
 
@@ -67,7 +66,7 @@ static int place_decode(struct span bytes, struct compaction *c)
 	struct rev at = {.main = reader_u64(&r)};
 	at.sub = reader_u32(&r);
 	uint32_t count = reader_u32(&r);
-	if (count > DEFERRED_MAX || reader_left(&r) != count * 16u)
+	if (reader_left(&r) != (uint64_t)count * 16u)
 		return -EBADMSG;
 	for (uint32_t i = 0; i < count; i++) {
 		struct prune item = {.ino = reader_u64(&r)};
