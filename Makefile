@@ -24,7 +24,7 @@ PKG_LIBS   = $(eval PKG_LIBS := $(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
 CFLAGS  ?= -g $(OPT)
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -I. -Wall -Wextra -Werror -Wshadow -Wpointer-arith \
 	-Wstrict-prototypes -Wmissing-prototypes -Wvla -fno-strict-aliasing -pthread $(SAN) $(PKG_CFLAGS) $(CFLAGS)
-LIBS     = $(PKG_LIBS) -pthread
+LIBS     = $(PKG_LIBS) -pthread -lm
 
 LIB_SRC   := $(wildcard base/*.c raft/*.c raft/core/*.c store/*.c store/mvcc/*.c store/client/*.c fs/*.c)
 LIB_OBJ   := $(LIB_SRC:%.c=$(BUILD)/%.o)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,15 +110,6 @@ static void run_load(struct load *l)
 		client_run(l->ctl->client, SECOND_NS);
 }
 
-static double square_root(double x)
-{
-	double root = x > 1 ? x : 1;
-
-	for (int i = 0; i < 64; i++)
-		root = (root + x / root) / 2;
-	return root;
-}
-
 struct figures {
 	double throughput;
 	double slowest_s;
@@ -137,7 +129,7 @@ static struct figures figures_of(const struct load *l)
 	double mean = l->answered ? sum / l->answered : 0;
 	for (unsigned i = 0; i < l->answered; i++)
 		squares += (l->took_s[i] - mean) * (l->took_s[i] - mean);
-	f.stddev_s = l->answered ? square_root(squares / l->answered) : 0;
+	f.stddev_s = l->answered ? sqrt(squares / l->answered) : 0;
 	f.throughput = l->ended_ns > l->began_ns ? l->answered / ((double)(l->ended_ns - l->began_ns) / 1e9) : 0;
 	return f;
 }
