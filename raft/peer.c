@@ -11,9 +11,9 @@
  * of 16 bytes that also covers the whole header. A frame with a seal, a kind or a format that this program does not know is malformed to it.
  *
  * A sealed frame is taken once (peer_window.h), but for those that introduce a node that has no link yet (PEER_JOIN, and PEER_MEMBERS of a leader
- * that is not known): these carry what makes a repetition harmless in their payloads (store/join.c, store/members.c). What a node has seen it forgets when it restarts, so frames of its peers' current boots could then be
- * played to it again: to raft that is a network that is late and repeats itself, which it stands; proposals are applied once whatever comes twice; only a
- * user's request for a change of members could be carried out once more.
+ * that is not known): these carry what makes a repetition harmless in their payloads (store/join.c, store/membership.c). What a node has seen it forgets
+ * when it restarts, so frames of its peers' current boots could then be played to it again: to raft that is a network that is late and repeats
+ * itself, which it stands; proposals are applied once whatever comes twice; requests for a change of members carry a challenge.
  *
  * What nanomsg cannot take at once because the connection is busy waits in a short queue for each member, in order, and is sent as soon as the
  * connection takes more; what does not fit there, or has no connection to go to, is dropped. A link that is sent to for 2 s with nothing coming

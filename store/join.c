@@ -3,8 +3,7 @@
  *   question   u8 JOIN_ASK, u64 incarnation, u64 origin, u64 cluster id, u64 id, u64 challenge, u8 wants a place (0 or 1), bytes name, bytes address
  *   answer     u8 JOIN_ANSWER, u64 incarnation that asked, u64 incarnation, u64 cluster id, u64 challenge, u8 verdict, bytes name, bytes members
  *
- * Valid: an incarnation that is not 0, a name of 1 to STORE_NAME_MAX - 1 bytes, a known verdict, no byte left over. (JOIN_REQUEST and JOIN_RESULT
- * stand in member_request.c.) */
+ * Valid: an incarnation that is not 0, a name of 1 to STORE_NAME_MAX - 1 bytes, a known verdict, no byte left over. */
 #include "store/join.h"
 
 #include <errno.h>

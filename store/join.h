@@ -51,7 +51,7 @@ struct join_answer {
 };
 
 /* The payloads of PEER_JOIN begin with a u8 that tells them apart; the tables stand in join.c. */
-enum join_kind { JOIN_ASK = 1, JOIN_ANSWER = 2, JOIN_REQUEST = 3, JOIN_RESULT = 4 };
+enum join_kind { JOIN_ASK = 1, JOIN_ANSWER = 2 };
 void join_ask_encode(const struct join_ask *a, struct writer *w);
 int join_ask_decode(struct span bytes, struct join_ask *out); /* -EBADMSG */
 void join_answer_encode(const struct join_answer *a, struct writer *w);

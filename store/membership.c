@@ -1,11 +1,15 @@
 /* The payloads of PEER_MEMBERS; integers are little-endian, bytes: a u32 length, then so many.
  *
  *   gossip    u8 1, u8 committed (0 or 1), bytes an encoded struct raft_members
- *   request   u8 2, u64 number, u8 begun (0 or 1), a request (member_request.c)
+ *   request   u8 2, u64 number, u8 begun (0 or 1), u64 challenge, a request (member_request.c)
  *   result    u8 3, u64 number, u32 error (an errno as two's complement of its negative), bytes why
+ *   challenge u8 4, u64 number, u64 challenge
+ *
+ * A request moves nothing unless it has the leader's challenge, which belongs to the leader's boot, to who asks, to the number and to the configuration
+ * in force: what was recorded on the wire cannot be carried out a second time.
  *
  * Gossip may come from a stranger, for a member that was away does not know who was added meanwhile: it says only where members are to be found,
- * and an older one than is known changes nothing. Requests and results are taken from members alone. */
+ * and an older one than is known changes nothing. The others are taken from members alone. */
 #include "store/membership_inside.h"
 
 #include <errno.h>
@@ -109,6 +113,8 @@ void membership_frame(struct membership *m, const struct peer_frame *f)
 		membership_take_request(m, f->from, &r);
 	} else if (what == RESULT && f->known) {
 		membership_take_result(m, &r);
+	} else if (what == CHALLENGE && f->known) {
+		membership_take_challenge(m, &r);
 	}
 }
 

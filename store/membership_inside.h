@@ -14,7 +14,7 @@
 #define DEPARTED_MAX 8u
 #define WIPED_NS (2000 * MS)
 
-enum { GOSSIP = 1, REQUEST = 2, RESULT = 3 };
+enum { GOSSIP = 1, REQUEST = 2, RESULT = 3, CHALLENGE = 4 };
 
 /* A member that left, still told so for a while. */
 struct departed {
@@ -74,11 +74,14 @@ void membership_ask_all(struct membership *m);
 void membership_tick_fresh(struct membership *m);
 void membership_take_ask(struct membership *m, const struct join_ask *a);
 void membership_take_answer(struct membership *m, const struct join_answer *a);
+/* What whoever asks anything of this leader has to say, as long as the configuration in force stays. Never 0. */
+uint64_t membership_challenge(const struct membership *m, uint64_t who);
 
 /* --- membership_requests.c --- */
 void membership_end_requests(struct membership *m, int error, const char *why);
 void membership_take_request(struct membership *m, uint64_t from, struct reader *r);
 void membership_take_result(struct membership *m, struct reader *r);
+void membership_take_challenge(struct membership *m, struct reader *r);
 /* `status` may be NULL before raft is there. */
 void membership_run_requests(struct membership *m, const struct raft_status *status);
 

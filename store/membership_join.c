@@ -113,9 +113,9 @@ void membership_take_answer(struct membership *m, const struct join_answer *a)
 /* --- answering --- */
 
 /* A place that was given makes another configuration, so whoever lost its data again cannot be put out by what it asked in an earlier life. */
-static uint64_t challenge_for(const struct membership *m, uint64_t incarnation)
+uint64_t membership_challenge(const struct membership *m, uint64_t who)
 {
-	uint64_t z = (m->salt ^ incarnation ^ m->now.version * 0xd6e8feb86659fd93u) + 0x9e3779b97f4a7c15u;
+	uint64_t z = (m->salt ^ who ^ m->now.version * 0xd6e8feb86659fd93u) + 0x9e3779b97f4a7c15u;
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
 	z ^= z >> 31;
@@ -138,7 +138,7 @@ static enum join_verdict give_place(struct membership *m, const struct join_ask 
 	raft_status(m->raft, &status);
 	if (status.role != RAFT_LEADER)
 		return JOIN_WAIT;
-	*challenge = challenge_for(m, a->incarnation);
+	*challenge = membership_challenge(m, a->incarnation);
 	const struct raft_progress *p = progress_of(&status, old->id);
 	/* A member that was only just added is given time to be heard from, but nothing was. */
 	bool alive = p && p->recent && (p->match > 0 || p->voter);

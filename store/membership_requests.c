@@ -15,6 +15,7 @@ static void finish(struct membership *m, struct store_op *op, int error, const c
 	if (*at)
 		*at = op->next;
 	writer_free(&op->bytes);
+	op->sequence = 0;
 	op->result = (struct command_result){.error = error};
 	writer_raw(&op->result.reply, why, strlen(why));
 	op->done(op);
@@ -34,6 +35,7 @@ void membership_drop(struct membership *m)
 void membership_submit(struct membership *m, struct store_op *op)
 {
 	op->ticket = ++m->number;
+	op->sequence = 0; /* the leader's challenge, once it is known */
 	op->state = STATE_NEW;
 	op->resend_ns = 0;
 	op->next = m->ops;
@@ -49,6 +51,15 @@ static void send_result(struct membership *m, uint64_t to, uint64_t number, int 
 	writer_u64(&m->payload, number);
 	writer_u32(&m->payload, (uint32_t)error);
 	writer_string(&m->payload, why);
+	m->ports.send(m->ports.ctx, to, PEER_MEMBERS, (struct span){m->payload.data, m->payload.size});
+}
+
+static void send_challenge(struct membership *m, uint64_t to, uint64_t number, uint64_t challenge)
+{
+	writer_clear(&m->payload);
+	writer_u8(&m->payload, CHALLENGE);
+	writer_u64(&m->payload, number);
+	writer_u64(&m->payload, challenge);
 	m->ports.send(m->ports.ctx, to, PEER_MEMBERS, (struct span){m->payload.data, m->payload.size});
 }
 
@@ -71,10 +82,14 @@ void membership_take_request(struct membership *m, uint64_t from, struct reader 
 	char why[MEMBER_WHY_BYTES];
 	uint64_t number = reader_u64(r);
 	uint8_t begun = reader_u8(r);
+	uint64_t said = reader_u64(r);
+	uint64_t challenge = membership_challenge(m, from ^ number);
 	if (!m->raft || member_request_decode(r, &q) < 0 || !reader_done(r) || begun > 1)
 		return;
 	raft_status(m->raft, &status);
-	if (status.role == RAFT_LEADER)
+	if (status.role == RAFT_LEADER && said != challenge)
+		send_challenge(m, from, number, challenge);
+	else if (status.role == RAFT_LEADER)
 		send_result(m, from, number, judge(m, &status, from, number, begun == 1, &q, why), why);
 }
 
@@ -98,6 +113,20 @@ void membership_take_result(struct membership *m, struct reader *r)
 	}
 }
 
+void membership_take_challenge(struct membership *m, struct reader *r)
+{
+	uint64_t number = reader_u64(r);
+	uint64_t challenge = reader_u64(r);
+	if (!reader_done(r))
+		return;
+	for (struct store_op *op = m->ops; op; op = op->next) {
+		if (op->ticket != number || op->sequence == challenge)
+			continue;
+		op->sequence = challenge;
+		op->resend_ns = 0;
+	}
+}
+
 /* What this node can see for itself. */
 static bool is_done(const struct membership *m, const struct member_request *q, const struct raft_status *status)
 {
@@ -113,6 +142,7 @@ static void send_request(struct membership *m, struct store_op *op, uint64_t lea
 	writer_u8(&m->payload, REQUEST);
 	writer_u64(&m->payload, op->ticket);
 	writer_u8(&m->payload, op->state == STATE_BEGUN);
+	writer_u64(&m->payload, op->sequence);
 	writer_raw(&m->payload, op->bytes.data, op->bytes.size);
 	m->ports.send(m->ports.ctx, leader, PEER_MEMBERS, (struct span){m->payload.data, m->payload.size});
 	op->resend_ns = m->now_ns + RESEND_NS;

@@ -33,6 +33,7 @@ struct node {
 	struct identity memory;
 	struct membership *membership;
 	struct raft *raft;
+	struct writer said; /* the last that was sent to a member */
 	uint64_t links[PEER_MEMBERS_MAX];
 	uint32_t links_count;
 };
@@ -84,7 +85,10 @@ static void port_send_to(void *ctx, const char *address, uint64_t to, struct spa
 
 static void port_send(void *ctx, uint64_t to, enum peer_kind kind, struct span payload)
 {
-	(void)ctx, (void)to, (void)kind, (void)payload;
+	struct node *n = ctx;
+	(void)to, (void)kind;
+	writer_clear(&n->said);
+	writer_raw(&n->said, payload.data, payload.size);
 }
 
 static void port_links(void *ctx, const struct peer_member *members, uint32_t count)
@@ -177,6 +181,7 @@ static void stop(struct world *w, int i)
 		return;
 	membership_free(n->membership);
 	raft_free(n->raft);
+	writer_free(&n->said);
 	n->membership = NULL;
 	n->raft = NULL;
 	n->up = false;
@@ -583,6 +588,52 @@ static void a_member_that_answers_keeps_its_place(void **state)
 	free_world(w);
 }
 
+/* Member 77 asks n1, the leader, for the removal of n3. Gives the challenge, if that is the answer. */
+static uint64_t ask_removal(struct world *w, uint64_t number, uint64_t challenge)
+{
+	struct member_request q = {.type = MEMBER_REMOVE, .target = "n3"};
+	struct node *n = &w->nodes[0];
+	struct writer bytes = {0};
+	writer_u8(&bytes, 2);
+	writer_u64(&bytes, number);
+	writer_u8(&bytes, 0);
+	writer_u64(&bytes, challenge);
+	member_request_encode(&q, &bytes);
+	struct peer_frame f = {.from = 77, .known = true, .kind = PEER_MEMBERS, .payload = {bytes.data, bytes.size}};
+	writer_clear(&n->said);
+	membership_frame(n->membership, &f);
+	writer_free(&bytes);
+	struct reader said = reader_over(n->said.data, n->said.size);
+	bool challenged = reader_u8(&said) == 4 && reader_u64(&said) == number;
+	uint64_t given = challenged ? reader_u64(&said) : 0;
+	carry_out(n);
+	return given;
+}
+
+static void a_change_that_was_asked_for_is_not_carried_out_again_when_the_request_is_repeated(void **state)
+{
+	(void)state;
+	struct world *w = new_leader();
+	struct asked a;
+	struct member_request n3 = add_n2();
+	n3.votes = false;
+	snprintf(n3.who.name, sizeof(n3.who.name), "n3");
+	ask(w, &a, &n3);
+	assert_int_equal(a.error, 0);
+	uint64_t challenge = ask_removal(w, 5, 0);
+	assert_int_not_equal(challenge, 0);
+	assert_non_null(named(w, "n3")); /* nothing moved */
+	assert_int_equal(ask_removal(w, 5, challenge), 0);
+	assert_null(named(w, "n3"));
+	/* It is added again, and somebody who recorded the removal plays it again. */
+	n3.id = 78;
+	ask(w, &a, &n3);
+	assert_int_equal(a.error, 0);
+	assert_int_not_equal(ask_removal(w, 5, challenge), challenge);
+	assert_non_null(named(w, "n3"));
+	free_world(w);
+}
+
 static bool is_linked(const struct node *n, uint64_t id)
 {
 	for (uint32_t i = 0; i < n->links_count; i++)
@@ -693,6 +744,7 @@ int main(void)
 		cmocka_unit_test(nodes_with_different_lists_do_not_begin_together),
 		cmocka_unit_test(a_place_is_given_to_who_answers_the_challenge_and_each_life_gets_its_own),
 		cmocka_unit_test(a_member_that_answers_keeps_its_place),
+		cmocka_unit_test(a_change_that_was_asked_for_is_not_carried_out_again_when_the_request_is_repeated),
 		cmocka_unit_test(a_member_is_linked_until_its_removal_is_committed),
 		cmocka_unit_test(a_request_that_is_repeated_is_done_once),
 		cmocka_unit_test(data_of_the_first_format_keeps_its_id_and_vouches_for_nobody),
