@@ -262,7 +262,8 @@ static void reads_fall_as_each_policy_says(void **state)
 static void a_slowed_endpoint_gets_fewer_under_least_connections(void **state)
 {
 	(void)state;
-	servers[1].delay_ns = 20 * MS;
+	/* So slow that on a busy machine, too, the others are much faster. */
+	servers[1].delay_ns = 300 * MS;
 	start_all();
 	struct client *c = open_client(3, BALANCE_LEAST_CONNECTIONS, 5 * SECOND);
 	assert_int_equal(run_load(c, 3000, 9), 0);
@@ -277,7 +278,8 @@ static void no_read_fails_when_an_endpoint_is_killed(void **state)
 	/* Slow enough to have requests in hand when it dies. */
 	servers[0].delay_ns = 2 * MS;
 	servers[2].delay_ns = 2 * MS;
-	servers[1].delay_ns = 200 * MS;
+	/* This one has not answered yet, however late it is killed. */
+	servers[1].delay_ns = 60 * SECOND;
 	start_all();
 	struct client *c = open_client(3, BALANCE_ROUND_ROBIN, 30 * SECOND);
 	static struct client_call calls[12];
@@ -342,7 +344,8 @@ static void a_read_goes_on_from_an_endpoint_that_stalls(void **state)
 	servers[0].delay_ns = 60 * SECOND;
 	server_start(0);
 	server_start(1);
-	struct client *c = open_client(2, BALANCE_ROUND_ROBIN, SECOND);
+	/* Each endpoint has half of that, connecting included. */
+	struct client *c = open_client(2, BALANCE_ROUND_ROBIN, 4 * SECOND);
 	struct client_call call = any_call();
 
 	assert_int_equal(client_call(c, &call, &a_get), 0);
