@@ -246,10 +246,11 @@ static bool admit(struct endpoint *e, struct waiting *asked, size_t size)
 	if (asked->listener == &e->listeners[0])
 		return true;
 	enum gate_verdict verdict = gate_pass(e->gate, asked->message, size, &asked->sealed, &asked->body, &e->sealed);
-	if (verdict == GATE_REPLY || verdict == GATE_REFUSED)
-		listener_reply(asked->listener, &asked->route, (struct span){e->sealed.data, e->sealed.size}, (struct span){NULL, 0});
+	/* Whoever is told finds it counted. */
 	if (verdict == GATE_REFUSED || verdict == GATE_REPLAYED)
 		store_count_refused(e->store, verdict == GATE_REPLAYED);
+	if (verdict == GATE_REPLY || verdict == GATE_REFUSED)
+		listener_reply(asked->listener, &asked->route, (struct span){e->sealed.data, e->sealed.size}, (struct span){NULL, 0});
 	return verdict == GATE_PASS;
 }
 
