@@ -175,6 +175,13 @@ static void at_the_quota_history_yields_and_deleting_makes_room(void **state)
 
 /* --- a node that holds something else --- */
 
+static bool is_record_of(const MDB_val *record, const char *key)
+{
+	const uint8_t *bytes = record->mv_data;
+	size_t size = strlen(key);
+	return record->mv_size > 112 + size && (bytes[2] | bytes[3] << 8) == (int)size && memcmp(bytes + 112, key, size) == 0;
+}
+
 /* The owner of the newest version of `key` becomes another one in this node's store, its checksum fixed up: a change that only the others can see. */
 static void falsify(const char *dir, const char *key)
 {
@@ -191,7 +198,7 @@ static void falsify(const char *dir, const char *key)
 	assert_int_equal(mdb_dbi_open(txn, "records", 0, &dbi), 0);
 	assert_int_equal(mdb_cursor_open(txn, dbi, &cursor), 0);
 	int rc = mdb_cursor_get(cursor, &k, &v, MDB_LAST);
-	while (rc == 0 && !(v.mv_size > 112 + strlen(key) && memcmp((char *)v.mv_data + 112, key, strlen(key)) == 0))
+	while (rc == 0 && !is_record_of(&v, key))
 		rc = mdb_cursor_get(cursor, &k, &v, MDB_PREV);
 	assert_int_equal(rc, 0);
 	uint8_t record[8192];
