@@ -72,7 +72,7 @@ static struct store_config one_node(void)
 {
 	return (struct store_config){.data = data,
 				     .name = "n1",
-				     .timeout_ns = 5000000000,
+				     .timeout_ns = 30000000000, /* a slow disk is no matter of these stories */
 				     .heartbeat_ms = 50,
 				     .election_ms = 500,
 				     .max_file = 64 << 20,
