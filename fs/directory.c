@@ -16,6 +16,13 @@ struct directory *directory_open(struct fs *fs, struct node *n)
 	d->node = n;
 	pthread_mutex_init(&d->lock, NULL);
 	nodes_hold(&fs->nodes, n);
+	pthread_mutex_lock(&fs->handles_lock);
+	d->next = fs->directories;
+	d->at = &fs->directories;
+	if (d->next)
+		d->next->at = &d->next;
+	fs->directories = d;
+	pthread_mutex_unlock(&fs->handles_lock);
 	return d;
 }
 
@@ -31,10 +38,21 @@ static void empty(struct directory *d)
 
 void directory_close(struct fs *fs, struct directory *d)
 {
+	pthread_mutex_lock(&fs->handles_lock);
+	*d->at = d->next;
+	if (d->next)
+		d->next->at = d->at;
+	pthread_mutex_unlock(&fs->handles_lock);
 	empty(d);
 	nodes_put(&fs->nodes, d->node);
 	pthread_mutex_destroy(&d->lock);
 	free(d);
+}
+
+void directories_drop(struct fs *fs)
+{
+	while (fs->directories)
+		directory_close(fs, fs->directories);
 }
 
 int directory_fill(struct fs *fs, struct directory *d)

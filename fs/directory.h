@@ -5,7 +5,9 @@
 #include "fs/request.h"
 
 struct directory {
-	struct node *node;    /* held */
+	struct node *node;      /* held */
+	struct directory *next; /* of all that are open, under fs->handles_lock */
+	struct directory **at;
 	pthread_mutex_t lock; /* over what follows */
 	bool filled;
 	struct mvcc_list list;         /* of a live or past directory */
@@ -15,6 +17,8 @@ struct directory {
 
 struct directory *directory_open(struct fs *fs, struct node *n);
 void directory_close(struct fs *fs, struct directory *d);
+/* The end of the file system: those whose RELEASEDIR the kernel did not send any more. No other thread is left. */
+void directories_drop(struct fs *fs);
 /* Takes the picture (anew). d->lock is held. */
 int directory_fill(struct fs *fs, struct directory *d);
 /* Names and numbers at position `index`: "." and ".." first. false past the end. `name` lives as long as the picture, or in `text`. */

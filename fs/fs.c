@@ -1,6 +1,7 @@
 #include "fs/fs.h"
 
 #include "base/log.h"
+#include "fs/directory.h"
 #include "fs/handle.h"
 #include "fs/ops.h"
 #include "fs/request.h"
@@ -275,6 +276,7 @@ void fs_free(struct fs *fs)
 		fuse_session_destroy(fs->session);
 	fuse_set_log_func(NULL);
 	handles_drop(fs);
+	directories_drop(fs);
 	nodes_done(&fs->nodes);
 	pthread_cond_destroy(&fs->idle);
 	pthread_mutex_destroy(&fs->idle_lock);

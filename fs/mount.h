@@ -13,7 +13,8 @@ struct fs {
 	struct fs_config config;
 	const struct store_config *settings;
 	struct nodes nodes;
-	pthread_mutex_t handles_lock; /* the lists of open handles in nodes */
+	pthread_mutex_t handles_lock; /* the lists of open handles in nodes, and of directories */
+	struct directory *directories;
 	struct fuse_session *session;
 	_Atomic long mount_id; /* as holders.h has it; 0: not asked for yet */
 	bool mounted;
