@@ -244,7 +244,6 @@ static void a_follower_that_lost_its_data_comes_back_by_itself(void **state)
 	assert_int_equal(file_write(path("%s/again", c->nodes[lost].mount), "yes"), 0);
 }
 
-/* The entry is on n1 and n3 alone. n3 forgets it, and n1 is away: n2 and n3 are two of three, and must not go on without it. */
 struct lost {
 	const struct cluster *c;
 	int lost, keeper;
@@ -262,6 +261,7 @@ static bool waits_without_its_data(void *ctx)
 	return l->known || strcmp(text, path("new: waits for the other members to answer: %s", l->c->nodes[l->keeper].name)) == 0;
 }
 
+/* The entry is on n1 and n3 alone. n3 forgets it, and n1 is away: n2 and n3 are two of three, and must not go on without it. */
 static void a_node_without_its_data_cannot_cause_a_lost_write(void **state)
 {
 	(void)state;
