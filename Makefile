@@ -93,7 +93,7 @@ $(BUILD)/tests/power/record.so: tests/power/record.c tests/power/record.h
 	@echo "  LD   $@"
 	@$(CC) $(ALL_CFLAGS) -fPIC -shared -o $@ $<
 
-$(POWER): $(patsubst %,$(BUILD)/tests/power/%.o,journal disk load verify trial) $(BUILD)/tests/power/record.so
+$(POWER): $(patsubst %,$(BUILD)/tests/power/%.o,journal disk gate load verify trial) $(BUILD)/tests/power/record.so
 
 deps:
 	@CC="$(CC)" tests/deps.sh

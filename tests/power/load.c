@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,7 +154,7 @@ static void *work(void *arg)
 			return NULL;
 		mark(j->load, RECORD_DONE, j->worker->number, i);
 		if (atomic_fetch_add(j->done, 1) + 1 == j->load->kill_after && j->load->kill_pid > 0)
-			kill(j->load->kill_pid, SIGKILL);
+			gate_kill(j->load->gate, j->load->kill_pid);
 	}
 	return NULL;
 }

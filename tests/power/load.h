@@ -6,6 +6,8 @@
 #ifndef TALLY_TESTS_POWER_LOAD_H
 #define TALLY_TESTS_POWER_LOAD_H
 
+#include "tests/power/gate.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,8 +40,9 @@ struct load {
 	uint32_t large_every; /* one operation in so many writes a large file; 0: none */
 	struct load_worker *workers[LOAD_WORKERS_MAX];
 	uint32_t workers_count;
-	uint32_t kill_after; /* when so many operations of this run are done, ... */
-	int kill_pid;        /* ... this process is killed (SIGKILL); 0: none */
+	uint32_t kill_after;    /* when so many operations of this run are done, ... */
+	int kill_pid;           /* ... this process is killed, ... 0: none */
+	pthread_rwlock_t *gate; /* ... through its gate */
 };
 
 /* Runs `count` new workers with `ops` operations each, until they are done or one fails (the daemon is gone). Returns how

@@ -8,12 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -32,6 +34,7 @@ static struct tracked fds[FDS_MAX];
 static char root[PATH_MAX];
 static size_t root_size;
 static int log_fd = -1;
+static pthread_rwlock_t *gate; /* see gate.h */
 static atomic_uint_fast64_t syncs;
 
 #define REAL(name) ((__typeof__(&name))real(#name))
@@ -46,9 +49,14 @@ static void *real(const char *name)
 
 __attribute__((constructor)) static void start(void)
 {
-	const char *dir = getenv(RECORD_ENV_ROOT), *log = getenv(RECORD_ENV_LOG);
-	if (!dir || !log)
+	const char *dir = getenv(RECORD_ENV_ROOT), *log = getenv(RECORD_ENV_LOG), *gate_file = getenv(RECORD_ENV_GATE);
+	if (!dir || !log || !gate_file)
 		return;
+	int fd = REAL(open)(gate_file, O_RDWR | O_CLOEXEC);
+	gate = mmap(NULL, sizeof(*gate), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (fd < 0 || gate == MAP_FAILED)
+		abort();
+	close(fd);
 	snprintf(root, sizeof(root), "%s/", dir);
 	root_size = strlen(root);
 	log_fd = REAL(open)(log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
@@ -121,6 +129,22 @@ static const struct tracked *tracked(int fd)
 	return same ? &fds[fd] : NULL;
 }
 
+/* While one of our calls is under way nobody kills us. */
+static bool enter(bool ours)
+{
+	if (ours)
+		pthread_rwlock_rdlock(gate);
+	return ours;
+}
+
+static void leave(bool *entered)
+{
+	if (*entered)
+		pthread_rwlock_unlock(gate);
+}
+
+#define GATED(ours) __attribute__((cleanup(leave), unused)) bool gated = enter(ours)
+
 static void opened(int fd, const char *name, bool existed, int flags, bool stdio)
 {
 	struct stat st;
@@ -145,6 +169,7 @@ static int open_at(int dir_fd, const char *name, int flags, mode_t mode)
 	struct stat st;
 	int saved = errno;
 	const char *below = below_root(dir_fd, name, path);
+	GATED(below != NULL);
 	bool existed = fstatat(dir_fd, name, &st, 0) == 0 || !(flags & O_CREAT);
 	errno = saved;
 	int fd = REAL(openat)(dir_fd, name, flags, mode);
@@ -186,6 +211,7 @@ static FILE *open_stream(const char *name, const char *mode, FILE *(*real_fopen)
 {
 	char path[2 * PATH_MAX];
 	const char *below = below_root(AT_FDCWD, name, path);
+	GATED(below != NULL);
 	int saved = errno;
 	bool existed = access(name, F_OK) == 0;
 	errno = saved;
@@ -243,6 +269,7 @@ static int64_t position(int fd)
 
 ssize_t write(int fd, const void *data, size_t size)
 {
+	GATED(tracked(fd) != NULL);
 	int64_t at = position(fd);
 	ssize_t n = REAL(write)(fd, data, size);
 	wrote(fd, at, &(struct iovec){(void *)data, size}, 1, n);
@@ -251,6 +278,7 @@ ssize_t write(int fd, const void *data, size_t size)
 
 ssize_t writev(int fd, const struct iovec *iov, int count)
 {
+	GATED(tracked(fd) != NULL);
 	int64_t at = position(fd);
 	ssize_t n = REAL(writev)(fd, iov, count);
 	wrote(fd, at, iov, count, n);
@@ -259,6 +287,7 @@ ssize_t writev(int fd, const struct iovec *iov, int count)
 
 ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
 {
+	GATED(tracked(fd) != NULL);
 	ssize_t n = REAL(pwrite)(fd, data, size, offset);
 	wrote(fd, offset, &(struct iovec){(void *)data, size}, 1, n);
 	return n;
@@ -271,6 +300,7 @@ ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset)
 
 ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t offset)
 {
+	GATED(tracked(fd) != NULL);
 	ssize_t n = REAL(pwritev)(fd, iov, count, offset);
 	wrote(fd, offset, iov, count, n);
 	return n;
@@ -283,6 +313,7 @@ ssize_t pwritev64(int fd, const struct iovec *iov, int count, off64_t offset)
 
 int ftruncate(int fd, off_t size)
 {
+	GATED(tracked(fd) != NULL);
 	int rc = REAL(ftruncate)(fd, size);
 	const struct tracked *t = rc == 0 ? tracked(fd) : NULL;
 	if (t)
@@ -299,6 +330,7 @@ int ftruncate64(int fd, off64_t size)
 int fallocate(int fd, int mode, off_t offset, off_t size)
 {
 	struct stat st;
+	GATED(tracked(fd) != NULL);
 	int rc = REAL(fallocate)(fd, mode, offset, size);
 	const struct tracked *t = rc == 0 ? tracked(fd) : NULL;
 	if (t && mode != 0)
@@ -330,6 +362,7 @@ int fclose(FILE *f)
 {
 	int fd = fileno(f);
 	const struct tracked *t = tracked(fd);
+	GATED(t != NULL);
 	if (t && t->stdio && fflush(f) == 0)
 		emit_whole(fd, t);
 	return REAL(fclose)(f);
@@ -338,6 +371,7 @@ int fclose(FILE *f)
 static int sync_with(int fd, int (*real_sync)(int))
 {
 	const struct tracked *t = tracked(fd);
+	GATED(t != NULL);
 	if (!t)
 		return real_sync(fd);
 	struct record_head h = {.kind = RECORD_SYNC_BEGIN, .ino = t->ino, .offset = atomic_fetch_add(&syncs, 1)};
@@ -367,6 +401,7 @@ static int renamed(int from_fd, const char *from, int to_fd, const char *to, uns
 {
 	char path[2 * PATH_MAX], path2[2 * PATH_MAX];
 	const char *below = below_root(from_fd, from, path), *below2 = below_root(to_fd, to, path2);
+	GATED(below || below2);
 	int rc = REAL(renameat2)(from_fd, from, to_fd, to, flags);
 	if (rc == 0 && (below != NULL) != (below2 != NULL))
 		abort();
@@ -394,6 +429,7 @@ int unlinkat(int dir_fd, const char *name, int flags)
 {
 	char path[2 * PATH_MAX];
 	const char *below = below_root(dir_fd, name, path);
+	GATED(below != NULL);
 	int rc = REAL(unlinkat)(dir_fd, name, flags);
 	if (rc == 0 && below)
 		emit((struct record_head){.kind = RECORD_UNLINK}, below, NULL, NULL);
@@ -420,6 +456,7 @@ int link(const char *from, const char *to)
 {
 	char path[2 * PATH_MAX], path2[2 * PATH_MAX];
 	const char *below = below_root(AT_FDCWD, from, path), *below2 = below_root(AT_FDCWD, to, path2);
+	GATED(below && below2);
 	int rc = REAL(link)(from, to);
 	if (rc == 0 && below && below2)
 		emit((struct record_head){.kind = RECORD_LINK}, below, below2, NULL);
@@ -431,6 +468,7 @@ int mkdirat(int dir_fd, const char *name, mode_t mode)
 	char path[2 * PATH_MAX];
 	struct stat st;
 	const char *below = below_root(dir_fd, name, path);
+	GATED(below != NULL);
 	int rc = REAL(mkdirat)(dir_fd, name, mode);
 	if (rc == 0 && below && fstatat(dir_fd, name, &st, 0) == 0)
 		emit((struct record_head){.kind = RECORD_MKDIR, .ino = st.st_ino}, below, NULL, NULL);

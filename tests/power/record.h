@@ -1,7 +1,8 @@
 /* record.h: the journal of what one daemon did to the files under DATA, in order, with the marks of a load in between.
  *
  * Written by record.c, which is loaded into the daemon (LD_PRELOAD), and by the load; both append whole records, so their order is the order
- * of events. A write is recorded when the call has returned, a sync when it begins and when it has returned. Read on the machine that wrote it:
+ * of events. A write is recorded when the call has returned, a sync when it begins and when it has returned; who kills the daemon does so between
+ * calls (gate.h). Read on the machine that wrote it:
  *
  *	head (struct record_head) | name | name2 | data
  *
@@ -14,6 +15,7 @@
 #define RECORD_MAGIC 0x72777074u
 #define RECORD_ENV_ROOT "TALLY_POWER_ROOT" /* DATA, absolute */
 #define RECORD_ENV_LOG "TALLY_POWER_LOG"
+#define RECORD_ENV_GATE "TALLY_POWER_GATE" /* see gate.h */
 
 enum record_kind {
 	RECORD_CREATE = 1, /* file `ino` under `name` */

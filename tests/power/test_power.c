@@ -23,6 +23,7 @@ struct recording {
 	struct cluster *cluster;
 	char root[160]; /* what is recorded: DATA lies in it */
 	char log[160];
+	char gate[160];
 	struct load load;
 	struct journal journal;
 };
@@ -39,6 +40,7 @@ static void recording_new(struct recording *r, const char *name)
 	struct cluster *c = r->cluster;
 	snprintf(r->root, sizeof(r->root), "%s/%s", c->dir, name);
 	snprintf(r->log, sizeof(r->log), "%s/%s.journal", c->dir, name);
+	snprintf(r->gate, sizeof(r->gate), "%s/%s.gate", c->dir, name);
 	snprintf(c->nodes[0].data, sizeof(c->nodes[0].data), "%s/%s/data", c->dir, name);
 	assert_int_equal(mkdir(r->root, 0700), 0);
 	r->load.mount = c->nodes[0].mount;
@@ -52,6 +54,9 @@ static void start_recorded(struct recording *r)
 	const char *binary = tallyfs_binary(), *slash = strrchr(binary, '/');
 	assert_non_null(slash);
 	assert_non_null(realpath(path("%.*s/tests/power/record.so", (int)(slash - binary), binary), library));
+	gate_free(r->load.gate);
+	r->load.gate = gate_new(r->gate);
+	setenv(RECORD_ENV_GATE, r->gate, 1);
 	setenv(RECORD_ENV_ROOT, r->root, 1);
 	setenv(RECORD_ENV_LOG, r->log, 1);
 	setenv("LD_PRELOAD", library, 1);
@@ -59,6 +64,12 @@ static void start_recorded(struct recording *r)
 	unsetenv("LD_PRELOAD");
 	node_wait(r->cluster, 0);
 	cluster_leader(r->cluster);
+}
+
+static void kill_recorded(struct recording *r)
+{
+	gate_kill(r->load.gate, r->cluster->nodes[0].pid);
+	node_kill(r->cluster, 0);
 }
 
 static void run_killed(struct recording *r, uint32_t ops)
@@ -83,6 +94,7 @@ static void recording_end(struct recording *r)
 {
 	journal_load(&r->journal, r->log);
 	close(r->load.log_fd);
+	gate_free(r->load.gate);
 }
 
 static void run_trial(const struct trial *t, const char *what)
@@ -115,7 +127,7 @@ static void record_whole_life(struct recording *r)
 	assert_int_equal(node_end(r->cluster, 0), 0);
 	start_recorded(r);
 	assert_int_equal(load_run(&r->load, WORKERS, 8), WORKERS * 8);
-	node_kill(r->cluster, 0);
+	kill_recorded(r);
 	recording_end(r);
 }
 
@@ -154,7 +166,7 @@ static void a_power_cut_during_the_recovery_from_another_loses_nothing(void **st
 	t.cuts_max /= 3;
 	start_recorded(&again);
 	assert_int_equal(load_run(&again.load, 1, 12), 12);
-	node_kill(again.cluster, 0);
+	kill_recorded(&again);
 	recording_end(&again);
 	at.load = &again.load;
 	run_trial(&t, "recovery");
