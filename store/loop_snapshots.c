@@ -21,6 +21,15 @@ static void is_over(void *ctx, uint64_t to)
 	replica_snapshot_over(s->replica, to);
 }
 
+/* It goes on for what can be read. But a member that needs a snapshot needs another leader; until there is one this is tried again. */
+static void is_damaged(void *ctx)
+{
+	struct store *s = ctx;
+	if (!atomic_exchange(&s->damaged, true))
+		log_error("the store in %s is damaged: " STORE_DAMAGED_ADVICE, s->config.data);
+	raft_transfer(s->raft, 0);
+}
+
 /* The configuration as of the snapshot; one from before it was kept in the store has that of now. */
 static int members_of(struct store *s, struct mvcc *m, void **bytes, struct raft_members *out)
 {
@@ -53,7 +62,7 @@ static void is_ready(void *ctx, struct mvcc *store, uint64_t index, uint64_t ter
 
 void loop_take_snapshots(struct store *s)
 {
-	const struct snapshots_events events = {s, send_frame, is_over, is_ready};
+	const struct snapshots_events events = {s, send_frame, is_over, is_damaged, is_ready};
 	snapshots_deliver(s->snapshots, &events);
 }
 

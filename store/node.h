@@ -70,6 +70,9 @@ struct standing {
 /* store_op.kind besides those of pending.c */
 #define OP_MEMBERS 3
 
+#define STORE_DAMAGED_ADVICE                                                                                                               \
+	"something in it fails its checks; stop this node, remove its DATA and start it: the others bring it up to date"
+
 struct store {
 	struct store_config config; /* its strings are in `strings` */
 	char *strings[3];
@@ -116,6 +119,9 @@ struct store {
 	/* from the log writer */
 	atomic_uint_fast64_t stored;
 	atomic_int disk_error;
+
+	/* from the snapshots */
+	atomic_bool damaged;
 	pthread_mutex_t fetched_mutex;
 	struct fetched *fetched;
 

@@ -101,7 +101,8 @@ static void discard(struct sink *k, uint8_t outcome)
 
 static void fail(struct sink *k, int error)
 {
-	say(k, "a snapshot could not be taken: %s", k->why[0] ? k->why : strerror(-error));
+	const char *what = error == -EBADMSG ? "what was sent fails its checks" : strerror(-error);
+	say(k, "a snapshot could not be taken: %s", k->why[0] ? k->why : what);
 	discard(k, TRANSFER_FAILED);
 }
 

@@ -41,6 +41,7 @@ struct snapshots {
 	size_t caught_up_count;
 	uint64_t over[MEMBERS_MAX];
 	size_t over_count;
+	bool damaged;
 	bool leads;
 	bool lost_lead;
 	bool settled;
@@ -94,6 +95,15 @@ static void port_over(void *ctx, uint64_t to)
 	struct snapshots *t = ctx;
 	pthread_mutex_lock(&t->mutex);
 	add_once(t->over, &t->over_count, to);
+	pthread_mutex_unlock(&t->mutex);
+	t->config.wake(t->config.ctx);
+}
+
+static void port_damaged(void *ctx)
+{
+	struct snapshots *t = ctx;
+	pthread_mutex_lock(&t->mutex);
+	t->damaged = true;
 	pthread_mutex_unlock(&t->mutex);
 	t->config.wake(t->config.ctx);
 }
@@ -233,7 +243,7 @@ static void start_thread(struct snapshots *t)
 
 struct snapshots *snapshots_start(const struct snapshots_config *config)
 {
-	struct source_ports source = {NULL, port_send, port_over};
+	struct source_ports source = {NULL, port_send, port_over, port_damaged};
 	struct sink_ports sink = {NULL, port_send, port_applied, port_ready, port_say};
 	struct sink_config into = {.data = config->data, .cluster_id = config->cluster_id};
 	pthread_condattr_t attr;
@@ -335,6 +345,8 @@ void snapshots_deliver(struct snapshots *t, const struct snapshots_events *event
 	size_t over_count = t->over_count;
 	memcpy(over, t->over, sizeof(over));
 	t->over_count = 0;
+	bool damaged = t->damaged;
+	t->damaged = false;
 	struct mvcc *ready = t->ready;
 	uint64_t index = t->ready_index, term = t->ready_term;
 	t->ready = NULL;
@@ -344,6 +356,8 @@ void snapshots_deliver(struct snapshots *t, const struct snapshots_events *event
 	frames_drop(&out);
 	for (size_t i = 0; i < over_count; i++)
 		events->over(events->ctx, over[i]);
+	if (damaged)
+		events->damaged(events->ctx);
 	if (ready)
 		events->ready(events->ctx, ready, index, term);
 }

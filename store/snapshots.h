@@ -39,6 +39,8 @@ struct snapshots_events {
 	void *ctx;
 	void (*send)(void *ctx, uint64_t to, struct span payload);
 	void (*over)(void *ctx, uint64_t to);
+	/* This node's store is damaged; see source.h. */
+	void (*damaged)(void *ctx);
 	/* A store as of (index, term): see sink.h. Answered by snapshots_settled. */
 	void (*ready)(void *ctx, struct mvcc *store, uint64_t index, uint64_t term);
 };

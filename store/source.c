@@ -2,6 +2,7 @@
 
 #include "base/crc32c.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #define SESSIONS_MAX 16
@@ -155,6 +156,8 @@ static void open_session(struct source *s, struct session *x, int64_t now_ns)
 		rc = dump_manifest_decode(mvcc_dump_manifest(x->dump), &m);
 	if (rc < 0) {
 		put_off(s, x, now_ns + SOURCE_FAILED_NS);
+		if (rc == -EIO)
+			s->ports.damaged(s->ports.ctx);
 		return;
 	}
 	x->state = OFFERED;
@@ -237,6 +240,8 @@ static void send_chunk(struct source *s, struct session *x, int64_t now_ns)
 	if (rc < 0) {
 		send(s, x->to, &(struct transfer_frame){.kind = TRANSFER_OVER, .id = x->id, .outcome = TRANSFER_GONE});
 		put_off(s, x, now_ns + SOURCE_FAILED_NS);
+		if (rc == -EIO)
+			s->ports.damaged(s->ports.ctx);
 		return;
 	}
 	if (x->next == x->summed) {

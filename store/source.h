@@ -23,6 +23,8 @@ struct source_ports {
 	void (*send)(void *ctx, uint64_t to, struct span payload);
 	/* The attempt is over (raft_snapshot_over). */
 	void (*over)(void *ctx, uint64_t to);
+	/* What is to be sent is damaged here: another member has to lead, and send it. Each time that it is met. */
+	void (*damaged)(void *ctx);
 };
 
 struct source;

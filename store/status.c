@@ -22,6 +22,8 @@ static void describe_health(struct store *s, const struct raft_status *raft, con
 		snprintf(out->health, sizeof(out->health), "this node's disk failed: %s; it takes no more part", strerror(-error));
 	else if (shown->health[0])
 		snprintf(out->health, sizeof(out->health), "%s", shown->health);
+	else if (atomic_load(&s->damaged))
+		snprintf(out->health, sizeof(out->health), "this node's store is damaged: " STORE_DAMAGED_ADVICE);
 	else if (raft->leader == 0)
 		snprintf(out->health, sizeof(out->health), "no leader: a majority of the %u members does not answer",
 			 shown->members.raft.voters_count);

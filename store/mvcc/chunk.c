@@ -152,7 +152,7 @@ static bool block_is_valid(const struct state *s, struct span key, struct span v
 	return backend_key_u64(k + 12) <= s->revision && backend_key_u32(k + 20) == crc32c(0, value.data, value.size);
 }
 
-static bool entry_is_valid(const struct state *s, uint8_t database, struct span key, struct span value)
+bool chunk_entry_is_valid(const struct state *s, uint8_t database, struct span key, struct span value)
 {
 	switch (database) {
 	case BACKEND_RECORDS:
@@ -177,7 +177,7 @@ static int check_entry(void *ctx, uint8_t database, struct span key, struct span
 {
 	struct checking *c = ctx;
 	struct dump_position *at = &c->to.at;
-	if (!follows(at, database, key) || !entry_is_valid(&c->state, database, key, value))
+	if (!follows(at, database, key) || !chunk_entry_is_valid(&c->state, database, key, value))
 		return -EBADMSG;
 	at->database = database;
 	at->key_size = (uint16_t)key.size;

@@ -3,6 +3,7 @@
 #define TALLY_STORE_MVCC_CHUNK_H
 
 #include "store/mvcc/dump.h"
+#include "store/mvcc/state.h"
 
 #define CHUNK_ENTRY_HEAD 7u
 #define CHUNK_VALUE_MAX (DUMP_CHUNK_BYTES_MAX - CHUNK_ENTRY_HEAD - DUMP_KEY_MAX)
@@ -10,6 +11,9 @@
 void chunk_add(struct writer *w, uint8_t database, struct span key, struct span value);
 /* Calls fn for each entry until it returns nonzero, which is given back; -EBADMSG if the chunk is malformed. */
 int chunk_each(struct span chunk, int (*fn)(void *ctx, uint8_t database, struct span key, struct span value), void *ctx);
+
+/* Is the entry what a store of this state may hold, whole and unharmed? */
+bool chunk_entry_is_valid(const struct state *s, uint8_t database, struct span key, struct span value);
 
 void manifest_encode(const struct dump_manifest *m, struct writer *w);
 

@@ -10,6 +10,7 @@ struct mvcc_dump {
 	struct backend *backend;
 	MDB_txn *txn;
 	struct writer manifest;
+	struct state state;
 };
 
 static bool is_left_out(enum backend_database which, struct span key)
@@ -29,6 +30,8 @@ static int count_meta(void *ctx, struct span key, struct span value)
 static int describe(struct mvcc_dump *d, struct dump_manifest *m)
 {
 	int error = backend_find_own(d->backend, d->txn, META_STATE, &m->state);
+	if (!error && state_decode(m->state, &d->state))
+		error = -EIO;
 	for (unsigned i = 0; i < DUMP_DATABASES && !error; i++) {
 		uint64_t bytes = 0;
 		error = backend_size(d->backend, d->txn, BACKEND_RECORDS + i, &m->entries[i], &bytes);
@@ -79,6 +82,7 @@ struct span mvcc_dump_manifest(const struct mvcc_dump *d)
 }
 
 struct filling {
+	const struct state *state;
 	enum backend_database which;
 	struct dump_position *at;
 	struct writer *out;
@@ -91,7 +95,7 @@ static int add(void *ctx, struct span key, struct span value)
 	size_t size = f->out->size - f->begin;
 	if (is_left_out(f->which, key))
 		return 0;
-	if (key.size > DUMP_KEY_MAX || value.size > CHUNK_VALUE_MAX)
+	if (key.size > DUMP_KEY_MAX || value.size > CHUNK_VALUE_MAX || !chunk_entry_is_valid(f->state, (uint8_t)f->which, key, value))
 		return -EIO;
 	if (size > 0 && size + CHUNK_ENTRY_HEAD + key.size + value.size > DUMP_CHUNK_BYTES)
 		return 1;
@@ -104,7 +108,7 @@ static int add(void *ctx, struct span key, struct span value)
 
 int mvcc_dump_read(struct mvcc_dump *d, struct dump_position *at, struct writer *out)
 {
-	struct filling f = {.at = at, .out = out, .begin = out->size};
+	struct filling f = {.state = &d->state, .at = at, .out = out, .begin = out->size};
 	unsigned from = at->database ? at->database : BACKEND_RECORDS;
 	for (unsigned which = from; which <= DUMP_DATABASES; which++) {
 		/* A copy, as the position moves while the walk looks at it. */

@@ -52,7 +52,8 @@ int mvcc_dump_open(struct mvcc *m, struct mvcc_dump **out);
 void mvcc_dump_close(struct mvcc_dump *d);
 /* Encoded; lives with the dump. */
 struct span mvcc_dump_manifest(const struct mvcc_dump *d);
-/* Appends the chunk behind *at to `out` and moves *at to its end. 1: there is more; 0: that was the last one, which may be empty. */
+/* Appends the chunk behind *at to `out` and moves *at to its end. 1: there is more; 0: that was the last one, which may be empty. -EIO: the store is
+ * damaged: something in it cannot be read or fails its checks, and whoever would get it would refuse it. */
 int mvcc_dump_read(struct mvcc_dump *d, struct dump_position *at, struct writer *out);
 
 /* How far a stream has been taken. */

@@ -194,6 +194,7 @@ int mvcc_load_open(const struct mvcc_load_config *config, struct span name, stru
 		load_free(l);
 		return error;
 	}
+	why[0] = '\0';
 	*out = l;
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "tests/unit/test_mvcc.h"
 
 #include "store/folders.h"
+#include "store/mvcc/inside.h"
 #include "store/sink.h"
 #include "store/source.h"
 
@@ -34,6 +35,7 @@ struct world {
 	struct mvcc *ready;
 	uint64_t ready_index;
 	int over;
+	int damaged;
 	int readies;
 	int pulls, chunks;
 	uint64_t chunk_bytes;
@@ -99,6 +101,11 @@ static void source_is_over(void *ctx, uint64_t to)
 	w->over++;
 }
 
+static void source_is_damaged(void *ctx)
+{
+	((struct world *)ctx)->damaged++;
+}
+
 static uint64_t sink_applied(void *ctx)
 {
 	return ((struct world *)ctx)->applied;
@@ -122,7 +129,7 @@ static void sink_says(void *ctx, const char *line)
 
 static void start_source(struct world *w)
 {
-	const struct source_ports ports = {w, source_sends, source_is_over};
+	const struct source_ports ports = {w, source_sends, source_is_over, source_is_damaged};
 	w->source = source_new(w->a.m, ++w->seed, &ports);
 }
 
@@ -595,6 +602,39 @@ static void a_damaged_one_is_refused_removed_and_had_anew(void **state)
 	}
 }
 
+/* A bit of the last record flips on the source's disk. */
+static void flip_a_bit(struct mvcc *m)
+{
+	MDB_txn *txn;
+	MDB_cursor *cursor;
+	MDB_val k, v;
+	uint8_t record[16384];
+	assert_int_equal(mdb_txn_begin(m->backend->env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_cursor_open(txn, m->backend->records, &cursor), 0);
+	assert_int_equal(mdb_cursor_get(cursor, &k, &v, MDB_LAST), 0);
+	assert_in_range(v.mv_size, 1, sizeof record);
+	memcpy(record, v.mv_data, v.mv_size);
+	record[v.mv_size / 2] ^= 1;
+	MDB_val spoilt = {v.mv_size, record};
+	assert_int_equal(mdb_cursor_put(cursor, &k, &spoilt, MDB_CURRENT), 0);
+	mdb_cursor_close(cursor);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+}
+
+static void what_is_damaged_at_its_source_is_not_sent_and_told_each_time(void **state)
+{
+	struct world *w = world_of(state);
+	flip_a_bit(w->a.m);
+	source_want(w->source, SINK);
+	run_ms(w, 4000);
+	assert_int_equal(w->damaged, 1);
+	assert_null(w->ready);
+	assert_int_equal(w->outcome, -1); /* nothing was refused */
+	run_ms(w, 5000);
+	assert_int_equal(w->damaged, 2);
+	assert_null(w->ready);
+}
+
 static void frames_are_read_as_written_and_nothing_else_is(void **state)
 {
 	(void)state;
@@ -634,6 +674,7 @@ static void frames_are_read_as_written_and_nothing_else_is(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		story(what_is_damaged_at_its_source_is_not_sent_and_told_each_time),
 		cmocka_unit_test(frames_are_read_as_written_and_nothing_else_is),
 		story(a_snapshot_is_offered_pulled_and_taken),
 		story(the_log_is_held_back_no_longer_than_the_member_needs_it),
