@@ -59,6 +59,7 @@ static void on_replaced(void *ctx)
 	struct store *s = ctx;
 	log_info("a snapshot is in place: revision %llu, entry %llu", (unsigned long long)mvcc_revision(s->mvcc),
 		 (unsigned long long)mvcc_applied(s->mvcc));
+	atomic_store(&s->damaged, false);
 	snapshots_settled(s->snapshots, NULL);
 }
 

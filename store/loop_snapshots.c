@@ -1,4 +1,5 @@
 /* What the replica loop has to do with snapshots: frames to and from their thread, a new one into raft, and the log trimmed as far as they allow. */
+#include "base/clock.h"
 #include "base/log.h"
 #include "store/folders.h"
 #include "store/node.h"
@@ -21,13 +22,20 @@ static void is_over(void *ctx, uint64_t to)
 	replica_snapshot_over(s->replica, to);
 }
 
+/* Two that are both damaged do not give the lead to each other all the time. */
+#define GIVE_WAY_AGAIN_NS INT64_C(10000000000)
+
 /* It goes on for what can be read. But a member that needs a snapshot needs another leader; until there is one this is tried again. */
 static void is_damaged(void *ctx)
 {
 	struct store *s = ctx;
 	if (!atomic_exchange(&s->damaged, true))
 		log_error("the store in %s is damaged: " STORE_DAMAGED_ADVICE, s->config.data);
-	raft_transfer(s->raft, 0);
+	int64_t now_ns = clock_mono_ns();
+	if (s->gave_way_ns && now_ns - s->gave_way_ns < GIVE_WAY_AGAIN_NS)
+		return;
+	if (raft_transfer(s->raft, 0) == 0)
+		s->gave_way_ns = now_ns;
 }
 
 /* The configuration as of the snapshot; one from before it was kept in the store has that of now. */

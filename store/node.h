@@ -70,8 +70,9 @@ struct standing {
 /* store_op.kind besides those of pending.c */
 #define OP_MEMBERS 3
 
+/* As long as nobody else leads it may be the only whole copy. */
 #define STORE_DAMAGED_ADVICE                                                                                                               \
-	"something in it fails its checks; stop this node, remove its DATA and start it: the others bring it up to date"
+	"something in it fails its checks; keep DATA until another member leads, then stop this node, remove its DATA and start it"
 
 struct store {
 	struct store_config config; /* its strings are in `strings` */
@@ -122,6 +123,7 @@ struct store {
 
 	/* from the snapshots */
 	atomic_bool damaged;
+	int64_t gave_way_ns; /* the last time; the loop's alone */
 	pthread_mutex_t fetched_mutex;
 	struct fetched *fetched;
 

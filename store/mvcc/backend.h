@@ -130,6 +130,8 @@ void backend_fill_abort(MDB_txn *txn);
 int backend_write(struct backend *b, MDB_txn *txn, const struct buffer *changes, const struct state *state);
 /* Puts a value with the CRC of key and value behind it. Returns LMDB's code. */
 int backend_put_checked(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size, struct span value);
+/* What was put so: the value without its checksum, or -EIO. */
+int backend_check_keyed(const void *key, size_t key_size, struct span stored, struct span *out);
 
 #define RECORD_KEY_BYTES 12u
 #define BLOCK_KEY_BYTES 24u /* the last 4 are the CRC */

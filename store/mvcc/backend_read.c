@@ -71,7 +71,7 @@ int backend_find_block(struct backend *b, MDB_txn *txn, const struct block_id *i
 }
 
 /* Takes the checksum of key and value off the end of a stored value. */
-static int check_keyed(const void *key, size_t key_size, struct span stored, struct span *out)
+int backend_check_keyed(const void *key, size_t key_size, struct span stored, struct span *out)
 {
 	struct span bytes = {stored.data, stored.size - sizeof(uint32_t)};
 	if (stored.size < sizeof(uint32_t))
@@ -86,7 +86,7 @@ static int find_checked(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_s
 {
 	struct span stored = {0};
 	int error = find(txn, dbi, key, key_size, &stored);
-	return error ? error : check_keyed(key, key_size, stored, out);
+	return error ? error : backend_check_keyed(key, key_size, stored, out);
 }
 
 int backend_find_meta(struct backend *b, MDB_txn *txn, struct span name, struct span *out)
@@ -253,7 +253,7 @@ static int walk_meta(void *ctx, struct span key, struct span value)
 	struct span bytes;
 	if (key.size == 0 || k[0] != 'u')
 		return 0;
-	int error = check_keyed(key.data, key.size, value, &bytes);
+	int error = backend_check_keyed(key.data, key.size, value, &bytes);
 	return error ? error : walk->fn(walk->ctx, (struct span){k + 1, key.size - 1}, bytes);
 }
 

@@ -154,19 +154,21 @@ static bool block_is_valid(const struct state *s, struct span key, struct span v
 
 bool chunk_entry_is_valid(const struct state *s, uint8_t database, struct span key, struct span value)
 {
+	struct span bytes;
 	switch (database) {
 	case BACKEND_RECORDS:
 		return record_is_valid(s, key, value);
 	case BACKEND_BLOCKS:
 		return block_is_valid(s, key, value);
 	case BACKEND_METAS:
-		return key.size > 1 && key.size <= 1 + BACKEND_META_NAME_MAX && *(const char *)key.data == 'u' && value.size > 0;
+		return key.size > 1 && key.size <= 1 + BACKEND_META_NAME_MAX && *(const char *)key.data == 'u' &&
+		       backend_check_keyed(key.data, key.size, value, &bytes) == 0;
 	default:
-		return key.size == STAGE_KEY_BYTES;
+		return key.size == STAGE_KEY_BYTES && backend_check_keyed(key.data, key.size, value, &bytes) == 0;
 	}
 }
 
-static bool follows(const struct dump_position *at, uint8_t database, struct span key)
+bool chunk_entry_follows(const struct dump_position *at, uint8_t database, struct span key)
 {
 	if (database != at->database)
 		return database > at->database;
@@ -177,7 +179,7 @@ static int check_entry(void *ctx, uint8_t database, struct span key, struct span
 {
 	struct checking *c = ctx;
 	struct dump_position *at = &c->to.at;
-	if (!follows(at, database, key) || !chunk_entry_is_valid(&c->state, database, key, value))
+	if (!chunk_entry_follows(at, database, key) || !chunk_entry_is_valid(&c->state, database, key, value))
 		return -EBADMSG;
 	at->database = database;
 	at->key_size = (uint16_t)key.size;

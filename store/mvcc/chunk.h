@@ -12,6 +12,8 @@ void chunk_add(struct writer *w, uint8_t database, struct span key, struct span 
 /* Calls fn for each entry until it returns nonzero, which is given back; -EBADMSG if the chunk is malformed. */
 int chunk_each(struct span chunk, int (*fn)(void *ctx, uint8_t database, struct span key, struct span value), void *ctx);
 
+/* Is the entry behind that position? */
+bool chunk_entry_follows(const struct dump_position *at, uint8_t database, struct span key);
 /* Is the entry what a store of this state may hold, whole and unharmed? */
 bool chunk_entry_is_valid(const struct state *s, uint8_t database, struct span key, struct span value);
 

@@ -89,13 +89,20 @@ struct filling {
 	size_t begin;
 };
 
+/* Would it be taken where it is sent to? */
+static bool is_sound(const struct filling *f, struct span key, struct span value)
+{
+	uint8_t database = (uint8_t)f->which;
+	return chunk_entry_follows(f->at, database, key) && chunk_entry_is_valid(f->state, database, key, value);
+}
+
 static int add(void *ctx, struct span key, struct span value)
 {
 	struct filling *f = ctx;
 	size_t size = f->out->size - f->begin;
 	if (is_left_out(f->which, key))
 		return 0;
-	if (key.size > DUMP_KEY_MAX || value.size > CHUNK_VALUE_MAX || !chunk_entry_is_valid(f->state, (uint8_t)f->which, key, value))
+	if (key.size > DUMP_KEY_MAX || value.size > CHUNK_VALUE_MAX || !is_sound(f, key, value))
 		return -EIO;
 	if (size > 0 && size + CHUNK_ENTRY_HEAD + key.size + value.size > DUMP_CHUNK_BYTES)
 		return 1;

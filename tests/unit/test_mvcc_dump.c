@@ -1,9 +1,11 @@
 /* A store as a stream of chunks, and a store made of it: the same, whatever happens on the way; or refused. */
 #include "tests/unit/test_mvcc.h"
 
+#include "base/crc32c.h"
 #include "store/mvcc/dump.h"
 
 #include <dirent.h>
+#include <endian.h>
 #include <sys/wait.h>
 
 #define CHUNKS_MAX 64
@@ -473,6 +475,22 @@ static bool entry_is_taken(const struct stream *s, uint8_t database, const void 
 	return error == 0;
 }
 
+/* With the checksum that such entries have. */
+static bool checked_is_taken(const struct stream *s, uint8_t database, const void *key, size_t key_size, const void *value,
+			     size_t value_size)
+{
+	uint8_t bytes[16] = {0};
+	assert_in_range(value_size, 0, sizeof bytes - 4);
+	if (value_size > 0)
+		memcpy(bytes, value, value_size);
+	uint32_t crc = htobe32(crc32c(crc32c(0, key, key_size), value, value_size));
+	memcpy(bytes + value_size, &crc, sizeof crc);
+	bool taken = entry_is_taken(s, database, key, key_size, bytes, value_size + 4);
+	bytes[value_size] ^= 1;
+	assert_false(entry_is_taken(s, database, key, key_size, bytes, value_size + 4));
+	return taken;
+}
+
 static void entries_that_make_no_sense_are_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -480,20 +498,20 @@ static void entries_that_make_no_sense_are_refused(void **state)
 	put_file(f, "a", "1");
 	assert_int_equal(mvcc_flush(f->m), 0);
 	struct stream s = take_stream(f);
-	assert_true(entry_is_taken(&s, 3, "uname", 5, "v", 1));
-	assert_true(entry_is_taken(&s, 4, zeros, 28, "", 0));
+	assert_true(checked_is_taken(&s, 3, "uname", 5, "v", 1));
+	assert_true(checked_is_taken(&s, 4, zeros, 28, "", 0));
 	assert_true(entry_is_taken(&s, 2, zeros, 24, "", 0));
-	assert_false(entry_is_taken(&s, 0, "uname", 5, "v", 1));
-	assert_false(entry_is_taken(&s, 5, "uname", 5, "v", 1));
-	assert_false(entry_is_taken(&s, 3, "sstate", 6, "v", 1));
-	assert_false(entry_is_taken(&s, 3, "lload", 5, "v", 1));
-	assert_false(entry_is_taken(&s, 3, "u", 1, "v", 1));
+	assert_false(checked_is_taken(&s, 0, "uname", 5, "v", 1));
+	assert_false(checked_is_taken(&s, 5, "uname", 5, "v", 1));
+	assert_false(checked_is_taken(&s, 3, "sstate", 6, "v", 1));
+	assert_false(checked_is_taken(&s, 3, "lload", 5, "v", 1));
+	assert_false(checked_is_taken(&s, 3, "u", 1, "v", 1));
 	assert_false(entry_is_taken(&s, 3, "uname", 5, "", 0));
 	assert_false(entry_is_taken(&s, 3, "", 0, "v", 1));
 	memset(zeros, 'u', sizeof zeros);
 	assert_false(entry_is_taken(&s, 3, zeros, 512, "v", 1));
 	memset(zeros, 0, sizeof zeros);
-	assert_false(entry_is_taken(&s, 4, zeros, 27, "", 0));
+	assert_false(checked_is_taken(&s, 4, zeros, 27, "", 0));
 	assert_false(entry_is_taken(&s, 1, zeros, 12, zeros, 3));
 	assert_false(entry_is_taken(&s, 1, zeros, 12, zeros, 200));
 	assert_false(entry_is_taken(&s, 2, zeros, 24, "x", 1));
