@@ -95,6 +95,7 @@ static void recording_end(struct recording *r)
 	journal_load(&r->journal, r->log);
 	close(r->load.log_fd);
 	gate_free(r->load.gate);
+	r->load.gate = NULL; /* the load goes on with another recording */
 }
 
 static void run_trial(const struct trial *t, const char *what)
