@@ -260,11 +260,12 @@ static int set_mount_word(struct options *o, const char *name, bool has_value, c
 {
 	static const char *const passed[] = {"nodev",   "nosuid", "noexec", "dev",     "suid",         "exec", "atime",
 					     "noatime", "sync",   "async",  "dirsync", "auto_unmount", NULL};
-	static const char *const ignored[] = {"_netdev",  "auto",     "noauto",     "user",     "users",    "nouser",
-					      "owner",    "group",    "nofail",     "defaults", "relatime", "strictatime",
-					      "lazytime", "diratime", "nodiratime", NULL};
+	static const char *const ignored[] = {
+		"_netdev",  "auto",       "noauto",   "user",     "users",      "nouser",      "owner",         "noowner",    "group",
+		"nogroup",  "nofail",     "defaults", "relatime", "norelatime", "strictatime", "nostrictatime", "lazytime",   "nolazytime",
+		"diratime", "nodiratime", "silent",   "loud",     "mand",       "nomand",      "iversion",      "noiversion", NULL};
 
-	if (strncmp(name, "x-", 2) == 0 || strcmp(name, "subtype") == 0 || strcmp(name, "comment") == 0 ||
+	if (strncmp(name, "x-", 2) == 0 || strncmp(name, "X-", 2) == 0 || strcmp(name, "subtype") == 0 || strcmp(name, "comment") == 0 ||
 	    (!has_value && listed(ignored, name)))
 		return 0;
 	if (has_value || !listed(passed, name)) {

@@ -111,13 +111,16 @@ static int prepare_mountpoint(struct daemon *d)
 	return error;
 }
 
-/* For sigwait: the threads made later inherit it. */
+/* For sigwait: the threads made later inherit it. nohup(1) is heeded: what is ignored never comes, unless it is blocked. */
 static void block_signals(sigset_t *set)
 {
+	struct sigaction hangup;
+
 	sigemptyset(set);
 	sigaddset(set, SIGTERM);
 	sigaddset(set, SIGINT);
-	sigaddset(set, SIGHUP);
+	if (sigaction(SIGHUP, NULL, &hangup) != 0 || hangup.sa_handler != SIG_IGN)
+		sigaddset(set, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }

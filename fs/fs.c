@@ -3,7 +3,9 @@
 #include "base/log.h"
 #include "fs/directory.h"
 #include "fs/handle.h"
+#include "fs/mountpoint.h"
 #include "fs/ops.h"
+#include "fs/publish.h"
 #include "fs/request.h"
 #include "fs/view.h"
 
@@ -161,13 +163,14 @@ static int mount_session(struct fs *fs, char *why, size_t why_size)
 		snprintf(why, why_size, "cannot mount on %s: %s", fs->config.mountpoint,
 			 libfuse_said[0] ? libfuse_said : "is /dev/fuse there, and may this user mount?");
 	else
-		fs->mounted = true;
+		fs->mounted = mountpoint_device(fs->config.mountpoint, &fs->device);
 	return error;
 }
 
 int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, char *why, size_t why_size)
 {
 	struct fs *fs = calloc(1, sizeof(*fs));
+	pthread_condattr_t monotonic;
 
 	if (!fs)
 		abort();
@@ -178,7 +181,10 @@ int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, c
 	nodes_init(&fs->nodes, MVCC_ROOT_INO);
 	pthread_mutex_init(&fs->handles_lock, NULL);
 	pthread_mutex_init(&fs->idle_lock, NULL);
-	pthread_cond_init(&fs->idle, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&fs->idle, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	int error = mount_session(fs, why, why_size);
 	if (error) {
 		fs_free(fs);
@@ -192,6 +198,7 @@ int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, c
 struct stopper {
 	struct fuse_session *session;
 	pthread_t loop;
+	atomic_bool told;
 	atomic_bool over;
 };
 
@@ -217,8 +224,10 @@ static void *stopper_run(void *ctx)
 	stop_signals(&set);
 	while (sigwait(&set, &number) != 0)
 		;
-	if (!s->over)
+	if (!s->over) {
+		s->told = true;
 		log_info("signal %d: ending", number);
+	}
 	while (!s->over) {
 		struct timespec pause = {.tv_nsec = RETRY_NS};
 		fuse_session_exit(s->session);
@@ -246,25 +255,51 @@ int fs_serve(struct fs *fs)
 	fuse_loop_cfg_set_idle_threads(loop, fs->config.max_threads);
 	error = fuse_session_loop_mt(fs->session, loop);
 	fuse_loop_cfg_destroy(loop);
+	if (!stopper.told)
+		log_info("unmounted, or cut off from the kernel: ending");
 	stopper.over = true;
 	pthread_kill(thread, SIGTERM);
 	pthread_join(thread, NULL);
 	return error < 0 ? error : 0;
 }
 
+/* Until all requests that were taken are answered; false if that takes too long. */
+static bool wait_idle(struct fs *fs, const struct timespec *until)
+{
+	pthread_mutex_lock(&fs->idle_lock);
+	while (fs->under_way && pthread_cond_timedwait(&fs->idle, &fs->idle_lock, until) == 0)
+		;
+	bool idle = fs->under_way == 0;
+	pthread_mutex_unlock(&fs->idle_lock);
+	return idle;
+}
+
+/* libfuse would detach whatever is seen at the mount point: after a lazy unmount that is another's. And it leaves its own mount there, dead, if the
+ * connection was aborted. */
+static void detach(struct fs *fs)
+{
+	dev_t seen;
+
+	if (!fs->mounted || !mountpoint_device(fs->config.mountpoint, &seen) || seen != fs->device)
+		return;
+	fuse_session_unmount(fs->session);
+	if (mountpoint_device(fs->config.mountpoint, &seen) && seen == fs->device)
+		mountpoint_clear(fs->config.mountpoint);
+}
+
 void fs_unmount(struct fs *fs)
 {
 	struct timespec until;
 
-	if (fs->mounted)
-		fuse_session_unmount(fs->session);
-	fs->mounted = false;
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += fs->settings->timeout_ns / 1000000000 + 1;
-	pthread_mutex_lock(&fs->idle_lock);
-	while (fs->under_way && pthread_cond_timedwait(&fs->idle, &fs->idle_lock, &until) == 0)
-		;
-	pthread_mutex_unlock(&fs->idle_lock);
+	/* While the connection is there, whoever waits still gets the answer. */
+	if (wait_idle(fs, &until)) {
+		publish_closed(fs);
+		wait_idle(fs, &until);
+	}
+	detach(fs);
+	fs->mounted = false;
 }
 
 void fs_free(struct fs *fs)

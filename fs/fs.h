@@ -28,7 +28,8 @@ struct fs;
 int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, char *why, size_t why_size);
 /* Serves until the file system is unmounted or SIGTERM, SIGINT or SIGHUP comes. The caller's thread must have them blocked. */
 int fs_serve(struct fs *fs);
-/* Unmounts, and waits (at most the store's timeout= and a second) until what was under way has ended. */
+/* Waits, at most the store's timeout= and a second, until what was under way is answered and what was closed is published; then unmounts. What was
+ * written to files that are still open, and never closed, is not published: it may be half of what was to be written. */
 void fs_unmount(struct fs *fs);
 /* After store_stop, which ends what was still under way, and before store_close. */
 void fs_free(struct fs *fs);

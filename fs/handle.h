@@ -48,6 +48,7 @@ struct handle {
 	bool failed;          /* the last publication, and that was reported */
 	int lost;             /* an append of unknown outcome was dropped, for this error: reported by every close and fsync from then on */
 	bool publishing;
+	bool put_off;       /* a close returned without a publication, since others have the file open: it must not be lost */
 	int64_t touched_ns; /* the last unpublished change */
 	struct dirty frozen;
 	struct dirty dirty;

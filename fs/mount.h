@@ -6,6 +6,7 @@
 #include "fs/node.h"
 
 #include <fuse_lowlevel.h>
+#include <sys/types.h>
 
 struct fs {
 	struct store *store;
@@ -17,6 +18,7 @@ struct fs {
 	struct directory *directories;
 	struct fuse_session *session;
 	_Atomic long mount_id; /* as holders.h has it; 0: not asked for yet */
+	dev_t device;          /* of the mount, while it is mounted */
 	bool mounted;
 	bool ready_told;
 	pthread_mutex_t idle_lock;

@@ -1,3 +1,5 @@
+#include "fs/mountpoint.h"
+
 #include "fs/fs.h"
 
 #include <errno.h>
@@ -8,6 +10,8 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,7 +53,7 @@ static void unmount_by_helper(const char *real)
 		waitpid(child, &status, 0);
 }
 
-static void clear_dead(const char *real)
+void mountpoint_clear(const char *real)
 {
 	if (umount2(real, MNT_DETACH) != 0)
 		unmount_by_helper(real);
@@ -76,19 +80,23 @@ static void unescape(char *s)
 	*to = '\0';
 }
 
-static bool is_mounted(const char *real)
+bool mountpoint_device(const char *real, dev_t *device)
 {
 	char *line = NULL, target[PATH_MAX + 1];
 	size_t capacity = 0;
+	unsigned high, low;
 	bool found = false;
 	FILE *f = fopen("/proc/self/mountinfo", "re");
 
-	while (f && !found && getline(&line, &capacity, f) > 0) {
-		/* 36 35 98:0 /root /mount/point options ... */
-		if (sscanf(line, "%*s %*s %*s %*s %4096s", target) == 1) {
-			unescape(target);
-			found = strcmp(target, real) == 0;
-		}
+	while (f && getline(&line, &capacity, f) > 0) {
+		/* 36 35 98:0 /root /mount/point options ... The last one on a place is the one that is seen there. */
+		if (sscanf(line, "%*s %*s %u:%u %*s %4096s", &high, &low, target) != 3)
+			continue;
+		unescape(target);
+		if (strcmp(target, real) != 0)
+			continue;
+		*device = makedev(high, low);
+		found = true;
 	}
 	free(line);
 	if (f)
@@ -96,16 +104,26 @@ static bool is_mounted(const char *real)
 	return found;
 }
 
+/* Nobody answers behind it any more, or from now on: a daemon that was killed is gone only once its memory is. Unlike stat(2), statfs(2) is answered from
+ * no cache, and without the cluster. */
+static bool is_dead(const char *path)
+{
+	struct statfs st;
+
+	return statfs(path, &st) != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
 int mountpoint_check(const char *path, char *real, char *why, size_t why_size)
 {
 	struct stat st;
+	dev_t device;
 
 	/* A mount over a dead mount over a dead mount: a few rounds. */
-	for (int round = 0; round < 8 && stat(path, &st) != 0 && errno == ENOTCONN; round++) {
+	for (int round = 0; round < 8 && is_dead(path); round++) {
 		int error = resolve(path, real);
 		if (error)
 			break;
-		clear_dead(real);
+		mountpoint_clear(real);
 	}
 	if (stat(path, &st) != 0) {
 		int error = errno;
@@ -121,7 +139,7 @@ int mountpoint_check(const char *path, char *real, char *why, size_t why_size)
 		snprintf(why, why_size, "mount point %s: %s", path, strerror(-error));
 		return error;
 	}
-	if (strcmp(real, "/") == 0 || is_mounted(real)) {
+	if (strcmp(real, "/") == 0 || mountpoint_device(real, &device)) {
 		snprintf(why, why_size, "%s is a mount point already", path);
 		return -EBUSY;
 	}

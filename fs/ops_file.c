@@ -116,10 +116,14 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 		return;
 	}
 	struct request *rq = file_request(req, ino, file);
-	if (closes_last(rq, has_data))
+	if (closes_last(rq, has_data)) {
 		publish_start(rq, request_error);
-	else
-		request_error(rq, 0);
+		return;
+	}
+	pthread_mutex_lock(&h->lock);
+	h->put_off = true;
+	pthread_mutex_unlock(&h->lock);
+	request_error(rq, 0);
 }
 
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *file)

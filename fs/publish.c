@@ -13,6 +13,7 @@ static void freeze(struct handle *h)
 {
 	assert(!h->publishing);
 	h->publishing = true;
+	h->put_off = false;
 	h->frozen = h->dirty;
 	dirty_init(&h->dirty);
 	h->frozen_attr = h->attr;
@@ -181,4 +182,29 @@ void publish_start(struct request *rq, request_step *after)
 	int error = submit(rq);
 	if (error)
 		published(rq, error);
+}
+
+static void closed_published(struct request *rq, int error)
+{
+	if (error)
+		log_error("what was written to a file and closed is lost, as the file system ended before it could be published: error %d",
+			  -error);
+	request_end(rq);
+}
+
+void publish_closed(struct fs *fs)
+{
+	for (struct node *n = fs->nodes.all; n; n = n->all_next) {
+		for (struct handle *h = n->handles; h; h = h->next) {
+			pthread_mutex_lock(&h->lock);
+			bool wanted = h->put_off && handle_pending(h) && !h->failed && !h->lost;
+			pthread_mutex_unlock(&h->lock);
+			if (!wanted)
+				continue;
+			struct request *rq = request_new(fs, NULL);
+			rq->node = n;
+			rq->handle = h;
+			publish_start(rq, closed_published);
+		}
+	}
 }
