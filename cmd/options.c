@@ -194,6 +194,11 @@ static int on_rw(struct options *o, const char *value, char *why, size_t why_siz
 	return set_flag(&o->read_only, false, "rw", value, why, why_size);
 }
 
+static int on_remount(struct options *o, const char *value, char *why, size_t why_size)
+{
+	return set_flag(&o->remount, true, "remount", value, why, why_size);
+}
+
 static int on_allow_other(struct options *o, const char *value, char *why, size_t why_size)
 {
 	return set_flag(&o->allow_other, true, "allow_other", value, why, why_size);
@@ -239,6 +244,7 @@ static const struct option_rule rules[] = {
 	{"nomount", on_nomount},
 	{"ro", on_ro},
 	{"rw", on_rw},
+	{"remount", on_remount},
 	{"allow_other", on_allow_other},
 	{"default_permissions", on_default_permissions},
 	{"fsname", on_fsname},
@@ -265,6 +271,9 @@ static int set_mount_word(struct options *o, const char *name, bool has_value, c
 		"nogroup",  "nofail",     "defaults", "relatime", "norelatime", "strictatime", "nostrictatime", "lazytime",   "nolazytime",
 		"diratime", "nodiratime", "silent",   "loud",     "mand",       "nomand",      "iversion",      "noiversion", NULL};
 
+	/* Those that the kernel shows of a mount, and mount(8) hands back to change it. */
+	if (o->remount && (strcmp(name, "user_id") == 0 || strcmp(name, "group_id") == 0))
+		return 0;
 	if (strncmp(name, "x-", 2) == 0 || strncmp(name, "X-", 2) == 0 || strcmp(name, "subtype") == 0 || strcmp(name, "comment") == 0 ||
 	    (!has_value && listed(ignored, name)))
 		return 0;

@@ -14,6 +14,7 @@ struct options {
 	bool help;
 	bool version;
 	bool nomount;
+	bool remount; /* what is mounted is to be changed: ro and the words of mount(8) are all that counts */
 	bool linearizable;
 	bool read_only;
 	bool allow_other;

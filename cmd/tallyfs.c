@@ -100,10 +100,23 @@ static bool below(const char *path, const char *top)
 	return strncmp(path, top, size) == 0 && (path[size] == '\0' || path[size] == '/');
 }
 
+/* The daemon finds its own files by their names. */
+static bool covers_files(const struct daemon *d)
+{
+	size_t size = strlen(d->data);
+	const char *inside = d->mountpoint + size + 1;
+
+	return below(d->mountpoint, d->data) && d->mountpoint[size] && (strncmp(inside, "wal", 3) == 0 || strncmp(inside, "store", 5) == 0);
+}
+
 static int prepare_mountpoint(struct daemon *d)
 {
 	int error = mountpoint_check(d->options.mountpoint, d->mountpoint, d->why, WHY_SIZE);
 
+	if (!error && covers_files(d)) {
+		snprintf(d->why, WHY_SIZE, "the mount point %s would hide what is in DATA", d->mountpoint);
+		error = -EINVAL;
+	}
 	if (!error && below(d->data, d->mountpoint)) {
 		snprintf(d->why, WHY_SIZE, "DATA %s is below the mount point %s, which would hide it", d->data, d->mountpoint);
 		error = -EINVAL;
@@ -220,6 +233,16 @@ static void hold_standard_streams(void)
 		close(fd);
 }
 
+static int remount(struct daemon *d)
+{
+	const struct options *o = &d->options;
+	int error = mountpoint_remount(o->mountpoint, o->read_only, o->mount_words, d->why, WHY_SIZE);
+
+	if (error)
+		fprintf(stderr, "tallyfs: %s\n", d->why);
+	return error ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
 	static struct daemon d;
@@ -235,6 +258,8 @@ int main(int argc, char **argv)
 		puts("tallyfs " TALLYFS_VERSION);
 		return 0;
 	}
+	if (!error && d.options.remount)
+		return remount(&d);
 	if (!error)
 		error = prepare_secret(&d);
 	if (!error)

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "fs/directory.h"
+#include "fs/fusermount.h"
 #include "fs/handle.h"
 #include "fs/mountpoint.h"
 #include "fs/ops.h"
@@ -35,24 +36,35 @@ static void keep_libfuse_words(enum fuse_log_level level, const char *format, va
 	log_warn("%s", libfuse_said);
 }
 
+static void tell_ready(struct fs *fs)
+{
+	if (fs->config.ready && !fs->ready_told)
+		fs->config.ready(fs->config.ready_ctx);
+	fs->ready_told = true;
+}
+
 static void owner_set(struct request *rq, int error)
 {
 	if (error)
 		log_warn("the root directory could not be given to the mounting user: error %d", -error);
+	tell_ready(rq->fs);
 	request_end(rq);
 }
 
-/* The root directory of a new store is root's. A user who mounts one is to be able to write to it. */
-static void claim_root(struct fs *fs)
+static bool to_be_claimed(struct fs *fs)
 {
 	struct record r = {0};
 
 	if (geteuid() == 0 || fs->config.read_only || mvcc_get(fs->mvcc, (struct span){"", 0}, 0, &r) != 0)
-		return;
+		return false;
 	bool pristine = r.uid == 0 && r.version <= 1 && r.modified.main <= 1;
 	record_done(&r);
-	if (!pristine)
-		return;
+	return pristine;
+}
+
+/* The root directory of a new store is root's. A user who mounts one is to be able to write to it, as soon as it is ready. */
+static void claim_root(struct fs *fs)
+{
 	struct request *rq = request_new(fs, NULL);
 	struct command c = request_command(rq, COMMAND_SETATTR);
 	c.ino = MVCC_ROOT_INO;
@@ -74,10 +86,10 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	/* Reading a directory with attributes saves lookups only where those wait for nobody. */
 	if (fs->config.linearizable)
 		conn->want &= ~(unsigned)(FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
-	claim_root(fs);
-	if (fs->config.ready && !fs->ready_told)
-		fs->config.ready(fs->config.ready_ctx);
-	fs->ready_told = true;
+	if (to_be_claimed(fs))
+		claim_root(fs);
+	else
+		tell_ready(fs);
 }
 
 static const struct fuse_lowlevel_ops operations = {
@@ -157,7 +169,7 @@ static int mount_session(struct fs *fs, char *why, size_t why_size)
 	fuse_opt_free_args(&args);
 	if (!fs->session)
 		error = -EINVAL;
-	else if (fuse_session_mount(fs->session, fs->config.mountpoint) != 0)
+	else if (fusermount(fs->session, fs->config.mountpoint, libfuse_said, sizeof(libfuse_said)) != 0)
 		error = -ENODEV;
 	if (error)
 		snprintf(why, why_size, "cannot mount on %s: %s", fs->config.mountpoint,

@@ -18,7 +18,7 @@ struct fs_config {
 	bool allow_other;
 	bool debug; /* libfuse prints each request */
 	uint32_t max_threads;
-	void (*ready)(void *ctx); /* called once, when the mount answers, on a thread of the file system; must not wait */
+	void (*ready)(void *ctx); /* called once, when the mount can be used, on a thread of the file system or the store; must not wait */
 	void *ready_ctx;
 };
 
@@ -38,5 +38,8 @@ void fs_free(struct fs *fs);
  * -ENOENT, -ENOTDIR, -EBUSY (a mount point already), ... and one line in `why`. Call before fs_mount, and before a fork that changes the
  * working directory. */
 int mountpoint_check(const char *path, char *real, char *why, size_t why_size);
+/* mount -o remount: makes the tallyfs that is mounted there read-only or writable, and sets the flags that mount(8) has words for; the daemon behind it
+ * is not asked. `words` are separated by commas; those that are no flags are passed over. */
+int mountpoint_remount(const char *path, bool read_only, const char *words, char *why, size_t why_size);
 
 #endif

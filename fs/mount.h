@@ -20,7 +20,7 @@ struct fs {
 	_Atomic long mount_id; /* as holders.h has it; 0: not asked for yet */
 	dev_t device;          /* of the mount, while it is mounted */
 	bool mounted;
-	bool ready_told;
+	atomic_bool ready_told;
 	pthread_mutex_t idle_lock;
 	pthread_cond_t idle; /* no request under way */
 	uint64_t under_way;

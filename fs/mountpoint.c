@@ -80,28 +80,51 @@ static void unescape(char *s)
 	*to = '\0';
 }
 
-bool mountpoint_device(const char *real, dev_t *device)
+/* The line of what is seen there. */
+struct mounted {
+	dev_t device;
+	bool tallyfs;
+};
+
+/* A line of /proc/self/mountinfo: 36 35 98:0 /root /mount/point options ... - type source options */
+static bool read_line(const char *line, const char *real, struct mounted *out)
 {
-	char *line = NULL, target[PATH_MAX + 1];
-	size_t capacity = 0;
+	char target[PATH_MAX + 1];
 	unsigned high, low;
+
+	if (sscanf(line, "%*s %*s %u:%u %*s %4096s", &high, &low, target) != 3)
+		return false;
+	unescape(target);
+	if (strcmp(target, real) != 0)
+		return false;
+	*out = (struct mounted){makedev(high, low), strstr(line, " - fuse.tallyfs ") != NULL};
+	return true;
+}
+
+static bool find_mounted(const char *real, struct mounted *out)
+{
+	char *line = NULL;
+	size_t capacity = 0;
 	bool found = false;
 	FILE *f = fopen("/proc/self/mountinfo", "re");
 
-	while (f && getline(&line, &capacity, f) > 0) {
-		/* 36 35 98:0 /root /mount/point options ... The last one on a place is the one that is seen there. */
-		if (sscanf(line, "%*s %*s %u:%u %*s %4096s", &high, &low, target) != 3)
-			continue;
-		unescape(target);
-		if (strcmp(target, real) != 0)
-			continue;
-		*device = makedev(high, low);
-		found = true;
-	}
+	/* The last one on a place is the one that is seen there. */
+	while (f && getline(&line, &capacity, f) > 0)
+		found |= read_line(line, real, out);
 	free(line);
 	if (f)
 		fclose(f);
 	return found;
+}
+
+bool mountpoint_device(const char *real, dev_t *device)
+{
+	struct mounted m;
+
+	if (!find_mounted(real, &m))
+		return false;
+	*device = m.device;
+	return true;
 }
 
 /* Nobody answers behind it any more, or from now on: a daemon that was killed is gone only once its memory is. Unlike stat(2), statfs(2) is answered from
@@ -144,4 +167,47 @@ int mountpoint_check(const char *path, char *real, char *why, size_t why_size)
 		return -EBUSY;
 	}
 	return 0;
+}
+
+static unsigned long flag_of(const char *word)
+{
+	static const struct {
+		const char *word;
+		unsigned long flag;
+	} flags[] = {{"nosuid", MS_NOSUID},   {"nodev", MS_NODEV},      {"noexec", MS_NOEXEC},
+		     {"noatime", MS_NOATIME}, {"sync", MS_SYNCHRONOUS}, {"dirsync", MS_DIRSYNC}};
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		if (strcmp(flags[i].word, word) == 0)
+			return flags[i].flag;
+	}
+	return 0;
+}
+
+static unsigned long flags_of(const char *words)
+{
+	char *copy = strdup(words), *rest = copy;
+	unsigned long flags = 0;
+
+	if (!copy)
+		abort();
+	for (char *word = strsep(&rest, ","); word; word = strsep(&rest, ","))
+		flags |= flag_of(word);
+	free(copy);
+	return flags;
+}
+
+int mountpoint_remount(const char *path, bool read_only, const char *words, char *why, size_t why_size)
+{
+	char real[PATH_MAX];
+	struct mounted m;
+	int error = resolve(path, real);
+
+	if (!error && (!find_mounted(real, &m) || !m.tallyfs))
+		error = -EINVAL;
+	if (!error && mount(NULL, real, NULL, MS_REMOUNT | (read_only ? MS_RDONLY : 0) | flags_of(words), NULL) != 0)
+		error = -errno;
+	if (error)
+		snprintf(why, why_size, "cannot remount %s: %s", path, error == -EINVAL ? "no tallyfs is mounted there" : strerror(-error));
+	return error;
 }

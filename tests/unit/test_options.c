@@ -231,6 +231,22 @@ static void words_of_mount_are_taken(void **state)
 	assert_int_equal(parse_list("ro,allow_other,default_permissions,fsname=shared", &o), 0);
 	assert_true(o.read_only && o.allow_other);
 	assert_string_equal(o.fsname, "shared");
+	assert_int_equal(parse_list("defaults,noowner,nogroup,norelatime,strictatime,nolazytime,silent,iversion,X-mount.mkdir=0755", &o),
+			 0);
+	assert_string_equal(o.mount_words, "");
+	assert_false(o.remount);
+}
+
+static void what_the_kernel_shows_of_a_mount_is_taken_back_to_change_it(void **state)
+{
+	static struct options o;
+
+	(void)state;
+	assert_int_equal(parse_list("ro,nosuid,nodev,relatime,remount,user_id=0,group_id=0", &o), 0);
+	assert_true(o.remount && o.read_only);
+	assert_string_equal(o.mount_words, "nosuid,nodev");
+	assert_refused("user_id=0", "user_id");
+	assert_refused("remount=yes", "remount");
 }
 
 static void flags_and_paths_may_come_in_any_order(void **state)
@@ -271,6 +287,7 @@ int main(void)
 		cmocka_unit_test(options_of_later_are_not_supported_yet),
 		cmocka_unit_test(an_open_network_needs_a_secret),
 		cmocka_unit_test(words_of_mount_are_taken),
+		cmocka_unit_test(what_the_kernel_shows_of_a_mount_is_taken_back_to_change_it),
 		cmocka_unit_test(flags_and_paths_may_come_in_any_order),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
