@@ -112,13 +112,14 @@ static void getattr_past(struct request *rq)
  * nobody may. */
 static void access_live(struct request *rq, int error)
 {
-	struct record r = {0};
+	struct stat st = {0};
 
-	if (!error && !node_provisional(rq->node))
-		error = view_record(rq->fs, rq->node, &r);
-	if (!error && rq->flags & X_OK && S_ISREG(r.mode) && !(r.mode & 0111))
+	if (!error && node_provisional(rq->node))
+		error = entry_stat_provisional(rq->fs, rq->node, &st) ? 0 : -ESTALE;
+	else if (!error)
+		error = stat_live(rq, &st);
+	if (!error && rq->flags & X_OK && S_ISREG(st.st_mode) && !(st.st_mode & 0111))
 		error = -EACCES;
-	record_done(&r);
 	request_error(rq, error);
 }
 
@@ -129,10 +130,12 @@ void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
 
 	rq->node = node_of(fs, ino);
 	rq->flags = (unsigned)mask;
-	if (rq->node->kind == NODE_LIVE)
+	if (rq->node->kind == NODE_LIVE) {
+		rq->held_handle = handle_of_caller(fs, rq->node, rq->pid);
 		request_read(rq, access_live);
-	else
+	} else {
 		request_error(rq, mask & W_OK ? -EROFS : 0);
+	}
 }
 
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)

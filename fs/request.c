@@ -1,7 +1,8 @@
 #include "fs/request.h"
-#include "fs/interrupt.h"
 
+#include "base/clock.h"
 #include "fs/handle.h"
+#include "fs/interrupt.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -63,13 +64,15 @@ void request_name(struct request *rq, struct node *parent, const char *name)
 static void interrupted(fuse_req_t req, void *data)
 {
 	struct request *rq = data;
+	enum interrupt interrupt = interrupt_of(fuse_req_ctx(req)->pid);
 
-	if (!interrupt_matters(fuse_req_ctx(req)->pid))
+	if (interrupt == INTERRUPT_IGNORED)
 		return;
+	int64_t grace_ns = interrupt == INTERRUPT_FATAL || rq->impatient ? 0 : INTERRUPT_GRACE_NS;
 	pthread_mutex_lock(&rq->lock);
-	rq->cancelled = true;
+	rq->let_go_ns = clock_mono_ns() + grace_ns;
 	if (rq->in_store)
-		store_cancel(rq->fs->store, &rq->op);
+		store_interrupt(rq->fs->store, &rq->op, rq->let_go_ns);
 	pthread_mutex_unlock(&rq->lock);
 }
 
@@ -105,8 +108,8 @@ static void launch(struct request *rq, const struct command *c, request_step *ne
 	pthread_mutex_lock(&rq->lock);
 	if (rq->stage == stage) {
 		rq->in_store = true;
-		if (rq->cancelled)
-			store_cancel(rq->fs->store, &rq->op);
+		if (rq->let_go_ns)
+			store_interrupt(rq->fs->store, &rq->op, rq->let_go_ns);
 	}
 	pthread_mutex_unlock(&rq->lock);
 	unref(rq);

@@ -1,7 +1,7 @@
 /* request.h: a request of the kernel on its way through the cluster: what it asked, and what is to be done next.
  *
  * It is made on a FUSE worker, may pass barriers and commands, each ending on a thread of the store, and ends with one reply, sent from
- * whichever thread has it then. So no worker waits. An interrupt of the caller cancels the step under way. */
+ * whichever thread has it then. So no worker waits. An interrupt of the caller ends the step under way, and those after it, in time (interrupt.h). */
 #ifndef TALLY_FS_REQUEST_H
 #define TALLY_FS_REQUEST_H
 
@@ -36,7 +36,8 @@ struct request {
 	unsigned flags;
 	size_t size;
 	off_t offset;
-	pid_t pid; /* of the calling thread */
+	bool impatient; /* waits for other callers: a signal that is caught interrupts it at once */
+	pid_t pid;      /* of the calling thread */
 	uint32_t uid;
 	uint32_t gid;
 	request_step *after;    /* where to go on after publish_start */
@@ -47,7 +48,7 @@ struct request {
 	atomic_uint refs;
 	uint32_t stage;
 	bool in_store;
-	bool cancelled;
+	int64_t let_go_ns; /* its caller was interrupted: to be let go at this time; 0: it was not */
 };
 
 /* `req` may be NULL; the caller's identity is then zero. */

@@ -97,6 +97,7 @@ static void begin(struct pending *p, struct store_op *op, uint8_t kind, int64_t 
 	op->resend_ns = 0;
 	op->reserve = 0;
 	op->staging = NULL;
+	op->interrupted = false;
 	op->result = (struct command_result){0};
 }
 
@@ -244,6 +245,13 @@ void pending_add_part(struct pending *p, struct store_op *op, uint64_t sequence,
 	pthread_mutex_unlock(&p->mutex);
 }
 
+/* More time for an operation, but not for a caller who is to be let go. */
+static void extend(const struct pending *p, struct store_op *op, int64_t now_ns)
+{
+	if (!op->interrupted)
+		op->deadline_ns = now_ns + p->timeout_ns;
+}
+
 void pending_release(struct pending *p, uint64_t sequence, struct writer *bytes, int64_t now_ns)
 {
 	pthread_mutex_lock(&p->mutex);
@@ -253,7 +261,7 @@ void pending_release(struct pending *p, uint64_t sequence, struct writer *bytes,
 		*bytes = (struct writer){0};
 		stamp(p, op);
 		op->state = STATE_NEW;
-		op->deadline_ns = now_ns + p->timeout_ns;
+		extend(p, op, now_ns);
 		if (p->unsent_from > sequence)
 			p->unsent_from = sequence;
 	}
@@ -267,7 +275,7 @@ bool pending_extend(struct pending *p, uint64_t sequence, int64_t now_ns)
 	struct store_op *op = find_write(p, sequence);
 	bool alive = op && op->deadline_ns > 0;
 	if (alive)
-		op->deadline_ns = now_ns + p->timeout_ns;
+		extend(p, op, now_ns);
 	pthread_mutex_unlock(&p->mutex);
 	return alive;
 }
@@ -285,6 +293,17 @@ void pending_cancel(struct pending *p, struct store_op *op)
 	pthread_mutex_lock(&p->mutex);
 	op->deadline_ns = 0;
 	p->cancelled++;
+	pthread_mutex_unlock(&p->mutex);
+}
+
+void pending_interrupt(struct pending *p, struct store_op *op, int64_t at_ns)
+{
+	pthread_mutex_lock(&p->mutex);
+	if (op->deadline_ns > at_ns) {
+		op->deadline_ns = at_ns;
+		op->interrupted = true;
+		p->cancelled++;
+	}
 	pthread_mutex_unlock(&p->mutex);
 }
 
@@ -417,7 +436,7 @@ static void take_from(struct pending *p, struct queue *from, int64_t now_ns, str
 			leave_window(p, op);
 		else
 			queue_remove(from, op);
-		op->result.error = op->deadline_ns > 0 ? -ETIMEDOUT : from == &p->failed ? -(int)op->ticket : -EINTR;
+		op->result.error = op->deadline_ns > 0 && !op->interrupted ? -ETIMEDOUT : from == &p->failed ? -(int)op->ticket : -EINTR;
 		queue_push(taken, op);
 	}
 }

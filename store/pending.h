@@ -36,6 +36,8 @@ bool pending_extend(struct pending *p, uint64_t sequence, int64_t now_ns);
 void pending_add_failed(struct pending *p, struct store_op *op, int error);
 /* Marks the operation to be returned by pending_take_overdue with -EINTR. */
 void pending_cancel(struct pending *p, struct store_op *op);
+/* The same from at_ns on, unless its own deadline comes first. */
+void pending_interrupt(struct pending *p, struct store_op *op, int64_t at_ns);
 
 /* Offers the writes not yet sent, in order, until `send` returns false. What it took counts as sent. */
 void pending_send(struct pending *p, int64_t now_ns, bool (*send)(void *ctx, struct span command), void *ctx);

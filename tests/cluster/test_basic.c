@@ -490,6 +490,19 @@ static void access_tells_what_is_there_and_what_can_be_executed(void **state)
 	assert_int_equal(access(f, X_OK), 0);
 	assert_int_equal(access(path("%s@2", f), W_OK), -1);
 	assert_int_equal(errno, EROFS);
+	/* Its own writer is told what it made of it, published or not. */
+	const char *g = path("%s/g", c->nodes[0].mount);
+	int fd = open(g, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(access(g, X_OK) < 0 ? errno : 0, EACCES);
+	assert_int_equal(fchmod(fd, 0100), 0);
+	assert_int_equal(access(g, X_OK), 0);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(access(g, X_OK), 0);
+	fd = open(g, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(write(fd, "x", 1), 1);
+	assert_int_equal(fchmod(fd, 0600), 0);
+	assert_int_equal(access(g, X_OK) < 0 ? errno : 0, EACCES);
+	close(fd);
 }
 
 static void a_file_whose_directory_went_before_its_close_is_reported_lost(void **state)

@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,7 +13,7 @@
 #include <cmocka.h>
 
 /* A child that stands still with a signal pending: stopped before it can take it up. `blocked`, or handled by `handler`. */
-static bool matters(int sig, void (*handler)(int), bool blocked)
+static enum interrupt meaning(int sig, void (*handler)(int), bool blocked)
 {
 	int ready[2];
 	char byte;
@@ -36,7 +37,7 @@ static bool matters(int sig, void (*handler)(int), bool blocked)
 	assert_int_equal(kill(child, SIGSTOP), 0);
 	assert_int_equal(waitpid(child, &status, WUNTRACED), child);
 	assert_int_equal(kill(child, sig), 0);
-	bool answer = interrupt_matters(child);
+	enum interrupt answer = interrupt_of(child);
 	kill(child, SIGKILL);
 	waitpid(child, &status, 0);
 	close(ready[0]);
@@ -49,34 +50,40 @@ static void handle(int sig)
 	(void)sig;
 }
 
-static void a_signal_that_ends_the_caller_or_is_caught_matters(void **state)
+static void a_signal_that_ends_the_caller_lets_it_go_at_once(void **state)
 {
 	(void)state;
-	assert_true(matters(SIGTERM, SIG_DFL, false));
-	assert_true(matters(SIGUSR1, handle, false));
-	assert_true(matters(SIGCHLD, handle, false));
+	assert_int_equal(meaning(SIGTERM, SIG_DFL, false), INTERRUPT_FATAL);
 }
 
-static void a_signal_that_is_blocked_or_ignored_does_not(void **state)
+static void a_signal_that_is_caught_lets_it_finish_what_takes_no_longer_than_usual(void **state)
 {
 	(void)state;
-	assert_false(matters(SIGTERM, SIG_DFL, true));
-	assert_false(matters(SIGTERM, SIG_IGN, false));
-	assert_false(matters(SIGCHLD, SIG_DFL, true));
+	assert_int_equal(meaning(SIGUSR1, handle, false), INTERRUPT_CAUGHT);
+	assert_int_equal(meaning(SIGCHLD, handle, false), INTERRUPT_CAUGHT);
+}
+
+static void a_signal_that_is_blocked_or_ignored_does_not_matter(void **state)
+{
+	(void)state;
+	assert_int_equal(meaning(SIGTERM, SIG_DFL, true), INTERRUPT_IGNORED);
+	assert_int_equal(meaning(SIGTERM, SIG_IGN, false), INTERRUPT_IGNORED);
+	assert_int_equal(meaning(SIGCHLD, SIG_DFL, true), INTERRUPT_IGNORED);
 }
 
 static void a_caller_that_cannot_be_seen_is_let_go(void **state)
 {
 	(void)state;
-	assert_true(interrupt_matters(0));
-	assert_true(interrupt_matters(0x7ffffff0));
+	assert_int_equal(interrupt_of(0), INTERRUPT_FATAL);
+	assert_int_equal(interrupt_of(0x7ffffff0), INTERRUPT_FATAL);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_signal_that_ends_the_caller_or_is_caught_matters),
-		cmocka_unit_test(a_signal_that_is_blocked_or_ignored_does_not),
+		cmocka_unit_test(a_signal_that_ends_the_caller_lets_it_go_at_once),
+		cmocka_unit_test(a_signal_that_is_caught_lets_it_finish_what_takes_no_longer_than_usual),
+		cmocka_unit_test(a_signal_that_is_blocked_or_ignored_does_not_matter),
 		cmocka_unit_test(a_caller_that_cannot_be_seen_is_let_go),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

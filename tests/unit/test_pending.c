@@ -208,6 +208,27 @@ static void reads_are_released_in_order_of_ticket_and_index(void **state)
 	end_all(p);
 }
 
+static void an_interrupted_operation_ends_at_the_time_given_unless_it_is_late_anyway(void **state)
+{
+	struct pending *p = pending_new(7, 3, 5 * SECOND, note_admitted);
+	struct store_op *soon = new_op(), *late = new_op();
+	(void)state;
+
+	pending_add_read(p, late, 0);
+	pending_add_read(p, soon, 3 * SECOND);
+	pending_interrupt(p, late, 6 * SECOND);
+	pending_interrupt(p, soon, 6 * SECOND);
+	assert_ptr_equal(pending_take_overdue(p, 5 * SECOND), late);
+	assert_int_equal(late->result.error, -ETIMEDOUT);
+	assert_null(pending_take_overdue(p, 6 * SECOND - 1));
+	assert_ptr_equal(pending_take_overdue(p, 6 * SECOND), soon);
+	assert_int_equal(soon->result.error, -EINTR);
+	assert_true(pending_empty(p));
+	free(late);
+	free(soon);
+	end_all(p);
+}
+
 static void an_operation_past_its_deadline_times_out_and_a_cancelled_one_is_interrupted(void **state)
 {
 	struct pending *p = pending_new(7, 3, 5 * SECOND, note_admitted);
@@ -339,6 +360,7 @@ int main(void)
 		cmocka_unit_test(what_the_sender_refuses_is_offered_again),
 		cmocka_unit_test(at_most_a_window_of_sequences_is_open),
 		cmocka_unit_test(reads_are_released_in_order_of_ticket_and_index),
+		cmocka_unit_test(an_interrupted_operation_ends_at_the_time_given_unless_it_is_late_anyway),
 		cmocka_unit_test(an_operation_past_its_deadline_times_out_and_a_cancelled_one_is_interrupted),
 		cmocka_unit_test(a_held_write_keeps_the_floor_and_goes_when_released),
 		cmocka_unit_test(the_parts_of_a_held_write_never_wait_for_the_window),
