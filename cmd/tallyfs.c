@@ -187,6 +187,8 @@ static int start(struct daemon *d)
 	config.secret = d->secret;
 	if (!error)
 		error = open_store(d, &config);
+	if (!error)
+		store_settle(d->store);
 	if (!error && !d->options.nomount)
 		error = mount_it(d);
 	if (!error)

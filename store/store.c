@@ -124,8 +124,10 @@ static int open_part(struct store *s, char *why, size_t why_size)
 		snprintf(why, why_size, "%s/store: the members cannot be read: %s", s->config.data, strerror(-rc));
 	if (rc == 0)
 		rc = open_raft(s, &members, why, why_size);
-	if (rc == 0)
+	if (rc == 0) {
 		membership_start(s->membership, s->raft, &members);
+		s->alone = members.voters_count == 1 && members.outgoing_count == 0 && members.voters[0] == s->identity.id;
+	}
 	writer_free(&bytes);
 	return rc;
 }
@@ -253,6 +255,36 @@ int store_open(const struct store_config *config, struct store **out, char *why,
 	return 0;
 }
 
+struct settling {
+	struct store_op op;
+	pthread_mutex_t mutex;
+	pthread_cond_t over;
+	bool done;
+};
+
+static void settled(struct store_op *op)
+{
+	struct settling *w = (struct settling *)((char *)op - offsetof(struct settling, op));
+	pthread_mutex_lock(&w->mutex);
+	w->done = true;
+	pthread_cond_signal(&w->over);
+	pthread_mutex_unlock(&w->mutex);
+}
+
+void store_settle(struct store *s)
+{
+	struct settling w = {.op.done = settled, .mutex = PTHREAD_MUTEX_INITIALIZER, .over = PTHREAD_COND_INITIALIZER};
+	if (!s->alone)
+		return;
+	store_barrier(s, &w.op);
+	pthread_mutex_lock(&w.mutex);
+	while (!w.done)
+		pthread_cond_wait(&w.over, &w.mutex);
+	pthread_mutex_unlock(&w.mutex);
+	pthread_cond_destroy(&w.over);
+	pthread_mutex_destroy(&w.mutex);
+}
+
 /* A leader that stops hands over first, so that nobody waits for an election; bounded, since the others may be gone. */
 static void hand_over(struct store *s)
 {
@@ -332,6 +364,12 @@ void store_cancel(struct store *s, struct store_op *op)
 		atomic_store(&s->requests_dropped, true);
 	else
 		pending_cancel(s->pending, op);
+	loop_wake(s);
+}
+
+void store_interrupt(struct store *s, struct store_op *op, int64_t at_ns)
+{
+	pending_interrupt(s->pending, op, at_ns);
 	loop_wake(s);
 }
 

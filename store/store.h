@@ -46,6 +46,9 @@ struct watch_hub;
 /* Locks DATA, opens the log and the store, recovers, starts the threads. Does not wait for a leader. On failure a negative errno and one line
  * in `why`: what is wrong, where, what to do. Call after the process's last fork. */
 int store_open(const struct store_config *config, struct store **out, char *why, size_t why_size);
+/* A cluster of one: waits, at most timeout=, until it has applied all of its log, so that after a crash the first read, a serial one too, finds what was
+ * there before. With others it returns at once: what they have done meanwhile nobody can wait for. Not on a thread of the store. */
+void store_settle(struct store *s);
 /* Hands leadership over, fails what is pending with -ESHUTDOWN, ends the threads: done is called for nothing any more. What was read and not ended yet
  * (record_done) may still be. No op may be submitted any more. */
 void store_stop(struct store *s);
@@ -68,6 +71,7 @@ struct store_op {
 	void *staging;
 	uint8_t kind;
 	uint8_t state;
+	bool interrupted;
 	struct writer bytes;
 };
 
@@ -80,6 +84,8 @@ void store_submit(struct store *s, const struct command *c, struct store_op *op)
 /* The caller was interrupted: done(op) comes soon, with -EINTR unless it was too late. `op` must not be done yet: the caller's lock sees
  * to that. Any thread. */
 void store_cancel(struct store *s, struct store_op *op);
+/* The same as soon as it is at_ns (clock_mono_ns), if the operation is not done by then. */
+void store_interrupt(struct store *s, struct store_op *op, int64_t at_ns);
 
 /* The reads of mvcc.h on this node's store: mvcc_get(store_mvcc(s), ...). */
 struct mvcc *store_mvcc(struct store *s);
