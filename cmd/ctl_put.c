@@ -55,7 +55,7 @@ bool ctl_key_reserved(struct span key)
 		size_t size = (size_t)((slash ? slash : end) - at);
 		if (size > 0 && size < sizeof(name)) {
 			snprintf(name, sizeof(name), "%.*s", (int)size, at);
-			if (path_parse(name, in_root).shape != PATH_PLAIN)
+			if (path_parse(name, in_root, PATH_MARK).shape != PATH_PLAIN)
 				return true;
 		}
 		at += size + 1;

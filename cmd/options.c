@@ -3,6 +3,7 @@
 #include "base/loopback.h"
 #include "cmd/cluster_option.h"
 #include "cmd/quantity.h"
+#include "fs/path.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -228,6 +229,14 @@ static int on_max_threads(struct options *o, const char *value, char *why, size_
 	return 0;
 }
 
+static int on_rev_mark(struct options *o, const char *value, char *why, size_t why_size)
+{
+	if (!value || !value[0] || value[1] || !path_mark_valid(value[0]))
+		return fail(why, why_size, "rev_mark", "must be one punctuation character other than / - . :");
+	o->rev_mark = value[0];
+	return 0;
+}
+
 static const struct option_rule rules[] = {
 	{"consistency", on_consistency},
 	{"name", on_name},
@@ -249,6 +258,7 @@ static const struct option_rule rules[] = {
 	{"default_permissions", on_default_permissions},
 	{"fsname", on_fsname},
 	{"max_threads", on_max_threads},
+	{"rev_mark", on_rev_mark},
 	{NULL, NULL},
 };
 
@@ -289,7 +299,7 @@ static int set_mount_word(struct options *o, const char *name, bool has_value, c
 
 static int set_option(struct options *o, char *text, char *why, size_t why_size)
 {
-	static const char *const later[] = {"rev_mark", "inotify", "endpoints", "balance", NULL};
+	static const char *const later[] = {"inotify", "endpoints", "balance", NULL};
 	char *value = strchr(text, '=');
 
 	if (value)
@@ -322,7 +332,7 @@ static int set_list(struct options *o, const char *list, char *why, size_t why_s
 
 static void set_defaults(struct options *o)
 {
-	*o = (struct options){.linearizable = true, .max_threads = 4};
+	*o = (struct options){.linearizable = true, .max_threads = 4, .rev_mark = PATH_MARK};
 	o->store.timeout_ns = INT64_C(5000) * NS_PER_MS;
 	o->store.heartbeat_ms = 50;
 	o->store.election_ms = 500;

@@ -19,6 +19,7 @@ struct options {
 	bool read_only;
 	bool allow_other;
 	uint32_t max_threads;
+	char rev_mark;
 	char data[PATH_MAX];
 	char mountpoint[PATH_MAX];          /* empty with nomount */
 	char fsname[PATH_MAX];              /* empty: that of DATA */

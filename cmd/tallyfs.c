@@ -40,6 +40,7 @@ static const char usage[] = "usage: tallyfs DATA MOUNTPOINT [-o OPTION[,OPTION..
 			    "  heartbeat=T, election=T           timers of Raft (50ms, 500ms)\n"
 			    "  max_file=SIZE, quota=SIZE         the largest file, the largest store (64M, 8G)\n"
 			    "  retain=T or N                     how long history is kept, or how many revisions of it (7d)\n"
+			    "  rev_mark=C                        the character that marks revision and control paths (@)\n"
 			    "  nomount                           only the node, no file system\n"
 			    "  ro, allow_other, default_permissions, fsname=NAME, max_threads=N, and the words of mount(8)\n";
 
@@ -157,6 +158,7 @@ static int mount_it(struct daemon *d)
 		.allow_other = o->allow_other,
 		.debug = o->debug,
 		.max_threads = o->max_threads,
+		.rev_mark = o->rev_mark,
 		.ready = ready,
 		.ready_ctx = d,
 	};

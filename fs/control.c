@@ -1,7 +1,6 @@
 #include "fs/control.h"
 
 #include "fs/entry.h"
-#include "fs/path.h"
 #include "fs/view.h"
 
 #include <errno.h>
@@ -32,7 +31,7 @@ void control_open(struct request *rq)
 		return;
 	}
 	struct handle *h = handle_new(rq, rq->node, NULL, O_RDONLY);
-	if (path_parse(rq->node->name, true).shape == PATH_MEMBERS)
+	if (entry_parse(rq->fs, &rq->fs->nodes.root, rq->node->name).shape == PATH_MEMBERS)
 		store_members_text(rq->fs->store, &h->text);
 	else
 		store_status_text(rq->fs->store, rq->fs->config.linearizable ? "linearizable" : "serial", &h->text);

@@ -1,11 +1,15 @@
 #include "fs/entry.h"
 
-#include "fs/path.h"
 #include "fs/view.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+
+struct path_name entry_parse(const struct fs *fs, const struct node *parent, const char *name)
+{
+	return path_parse(name, parent == &fs->nodes.root, fs->config.rev_mark);
+}
 
 int entry_admissible(struct fs *fs, struct node *parent, const char *name)
 {
@@ -13,7 +17,7 @@ int entry_admissible(struct fs *fs, struct node *parent, const char *name)
 		return -EROFS;
 	if (strlen(name) > NAME_MAX)
 		return -ENAMETOOLONG;
-	return path_parse(name, parent == &fs->nodes.root).shape == PATH_PLAIN ? 0 : -EINVAL;
+	return entry_parse(fs, parent, name).shape == PATH_PLAIN ? 0 : -EINVAL;
 }
 
 struct fuse_entry_param entry_param(struct fs *fs, struct node *n, const struct stat *st, double name_seconds, double attr_seconds)

@@ -3,7 +3,10 @@
 #define TALLY_FS_ENTRY_H
 
 #include "fs/handle.h"
+#include "fs/path.h"
 
+/* What a name in a directory of the live tree means on this mount. */
+struct path_name entry_parse(const struct fs *fs, const struct node *parent, const char *name);
 /* May a name be made here? -EROFS below a revision path, -EINVAL for the shape of a revision or control path, -ENAMETOOLONG. */
 int entry_admissible(struct fs *fs, struct node *parent, const char *name);
 /* Enters what was found under rq->name in rq->node at a revision (0: live), replies, ends the request. */

@@ -16,7 +16,8 @@ struct fs_config {
 	bool linearizable;
 	bool read_only;
 	bool allow_other;
-	bool debug; /* libfuse prints each request */
+	char rev_mark; /* begins revision and control paths (path_mark_valid) */
+	bool debug;    /* libfuse prints each request */
 	uint32_t max_threads;
 	void (*ready)(void *ctx); /* called once, when the mount can be used, on a thread of the file system or the store; must not wait */
 	void *ready_ctx;

@@ -53,15 +53,15 @@ static void lookup_plain(struct request *rq)
 
 static void lookup_in_live(struct request *rq)
 {
-	struct path_name p = path_parse(rq->name, rq->node == &rq->fs->nodes.root);
+	struct path_name p = entry_parse(rq->fs, rq->node, rq->name);
 
 	switch (p.shape) {
 	case PATH_PLAIN:
 		lookup_plain(rq);
 		break;
 	case PATH_REVISION:
-		/* A revision that this node has reached is complete here. */
-		if (p.number <= mvcc_revision(rq->fs->mvcc))
+	case PATH_TIME:
+		if (revision_reached(rq->fs, &p))
 			revision_lookup(rq, store_readable(rq->fs->store));
 		else
 			request_read(rq, revision_lookup);
@@ -74,7 +74,7 @@ static void lookup_in_live(struct request *rq)
 	case PATH_MEMBERS:
 		control_lookup(rq);
 		break;
-	case PATH_TIME:
+	case PATH_METRICS:
 	case PATH_RESERVED:
 		request_error(rq, -ENOENT);
 		break;

@@ -2,7 +2,6 @@
 
 #include "fs/entry.h"
 #include "fs/exclusive.h"
-#include "fs/path.h"
 #include "fs/publish.h"
 #include "fs/view.h"
 
@@ -92,7 +91,7 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 /* May a name that exists be removed or moved away? */
 static int removable(struct fs *fs, struct node *parent, const char *name)
 {
-	if (parent->kind != NODE_LIVE || path_parse(name, parent == &fs->nodes.root).shape != PATH_PLAIN)
+	if (parent->kind != NODE_LIVE || entry_parse(fs, parent, name).shape != PATH_PLAIN)
 		return -EROFS;
 	return 0;
 }

@@ -1,5 +1,6 @@
 #include "fs/revision.h"
 
+#include "base/clock.h"
 #include "fs/entry.h"
 #include "fs/view.h"
 
@@ -66,12 +67,49 @@ static void reply_versions(struct request *rq, struct span key, size_t base_len)
 	entry_reply(rq, n, &st, 0, 0);
 }
 
+/* A time is passed once something was made later: until then what is yet to come may get it. */
+static bool time_passed(struct fs *fs, int64_t time_ns)
+{
+	return time_ns < mvcc_last_time(fs->mvcc);
+}
+
+bool revision_reached(struct fs *fs, const struct path_name *p)
+{
+	if (p->shape == PATH_REVISION)
+		return p->number <= mvcc_revision(fs->mvcc);
+	return p->shape == PATH_TIME && (p->no_date || time_passed(fs, p->time_ns));
+}
+
+/* Times beyond the newest revision lead to that one, up to the present. */
+static int find_time(struct fs *fs, const struct path_name *p, uint64_t *rev)
+{
+	if (p->no_date)
+		return -ENOENT;
+	if (!time_passed(fs, p->time_ns) && p->time_ns > clock_wall_ns())
+		return -ENOENT;
+	return mvcc_revision_at(fs->mvcc, p->time_ns, rev);
+}
+
+/* The revision that the name means, and for how long it will. */
+static int find_revision(struct fs *fs, const struct path_name *p, struct span key, uint64_t *rev, double *seconds)
+{
+	*rev = p->number;
+	*seconds = VIEW_FOREVER_SECONDS;
+	if (p->shape == PATH_REVISION)
+		return 0;
+	/* What NAME@-1 leads to changes with each write; and a time beyond the newest revision may lead to a later one yet. */
+	if (p->shape == PATH_BACK || !time_passed(fs, p->time_ns))
+		*seconds = 0;
+	return p->shape == PATH_BACK ? step_back(fs, key, p->number, rev) : find_time(fs, p, rev);
+}
+
 void revision_lookup(struct request *rq, int error)
 {
-	struct path_name p = path_parse(rq->name, rq->node == &rq->fs->nodes.root);
+	struct path_name p = entry_parse(rq->fs, rq->node, rq->name);
 	char base[NAME_MAX + 1], text[VIEW_KEY_SIZE];
 	struct record r = {0};
-	uint64_t rev = p.number;
+	double seconds;
+	uint64_t rev;
 
 	snprintf(base, sizeof(base), "%.*s", (int)p.base_len, rq->name);
 	int size = view_key(rq->fs, rq->node, p.base_len ? base : NULL, text);
@@ -85,16 +123,15 @@ void revision_lookup(struct request *rq, int error)
 			request_error(rq, -ENOENT);
 		return;
 	}
-	if (!error && p.shape == PATH_BACK)
-		error = step_back(rq->fs, key, p.number, &rev);
+	if (!error)
+		error = find_revision(rq->fs, &p, key, &rev, &seconds);
 	if (!error)
 		error = get_at(rq->fs, key, rev, &r);
 	if (error) {
 		request_error(rq, error == -ESTALE ? -ENOENT : error);
 		return;
 	}
-	/* What NAME@-1 leads to changes with each write; a numbered revision never does. */
-	entry_reply_record(rq, &r, rev, p.base_len, p.shape == PATH_BACK ? 0 : VIEW_FOREVER_SECONDS);
+	entry_reply_record(rq, &r, rev, p.base_len, seconds);
 	record_done(&r);
 }
 
@@ -127,26 +164,27 @@ int revision_list(struct fs *fs, struct node *n, struct mvcc_version **out, size
 	return error;
 }
 
+/* Does the NAME@ directory list it? As mvcc_history has it: a version of its own, or what stood at the floor. */
+static bool is_version(struct fs *fs, const struct record *r, uint64_t rev)
+{
+	return (r->stored.main == rev && !(r->flags & RECORD_TOUCH)) || rev == mvcc_compact_revision(fs->mvcc);
+}
+
 void revision_lookup_version(struct request *rq)
 {
 	char *end, text[VIEW_KEY_SIZE];
-	struct mvcc_version *v = NULL;
-	size_t count = 0;
 	struct record r = {0};
 	uint64_t rev = strtoull(rq->name, &end, 10);
-	bool found = false;
-	int error = *end || rq->name[0] < '1' || rq->name[0] > '9' ? -ENOENT : revision_list(rq->fs, rq->node, &v, &count);
-
-	for (size_t i = 0; i < count && !error; i++)
-		found = found || v[i].rev.main == rev;
-	free(v);
+	int error = *end || rq->name[0] < '1' || rq->name[0] > '9' ? -ENOENT : 0;
 	int size = view_key(rq->fs, rq->node, NULL, text);
+
 	if (!error)
-		error = !found ? -ENOENT : size < 0 ? size : get_at(rq->fs, (struct span){text, (size_t)size}, rev, &r);
-	if (error) {
+		error = size < 0 ? size : get_at(rq->fs, (struct span){text, (size_t)size}, rev, &r);
+	if (!error && !is_version(rq->fs, &r, rev))
+		error = -ENOENT;
+	if (error)
 		request_error(rq, error);
-		return;
-	}
-	entry_reply_record(rq, &r, rev, 0, VIEW_FOREVER_SECONDS);
+	else
+		entry_reply_record(rq, &r, rev, 0, VIEW_FOREVER_SECONDS);
 	record_done(&r);
 }

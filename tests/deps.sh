@@ -28,6 +28,7 @@ else
 	need_command ip iproute2
 	need_command nft nftables
 	need_command mkfs.ext4 e2fsprogs
+	need_command git git
 fi
 [ -n "$missing" ] || exit 0
 

@@ -147,6 +147,10 @@ int64_t mvcc_last_time(const struct mvcc *m);         /* time of the last revisi
 /* A revision made at `time_ns` or before, the newest such one or a little older; 0 if none is known. */
 uint64_t mvcc_revision_by(struct mvcc *m, int64_t time_ns);
 
+/* The newest revision that was made at `time_ns` or before: exactly, by a few looks into LMDB. -ENODATA: it was compacted; -ENOENT: there is none
+ * (revision 1, the empty tree, has no time). If that is the newest of all, later ones may yet get a time that is not later than `time_ns`. */
+int mvcc_revision_at(struct mvcc *m, int64_t time_ns, uint64_t *out);
+
 /* One number for all that was ever put (hash.h): the same on nodes that applied the same entries. */
 struct mvcc_hash {
 	uint64_t index; /* as of this log entry */

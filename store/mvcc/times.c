@@ -26,7 +26,8 @@ void times_add(struct times *t, uint64_t revision, int64_t time_ns)
 	t->times_ns[t->count++] = time_ns;
 }
 
-uint64_t times_find(const struct times *t, int64_t time_ns)
+/* How many of the table were made at `time_ns` or before. */
+static size_t count_until(const struct times *t, int64_t time_ns)
 {
 	size_t low = 0, high = t->count;
 	while (low < high) {
@@ -36,7 +37,22 @@ uint64_t times_find(const struct times *t, int64_t time_ns)
 		else
 			high = middle;
 	}
-	return low > 0 ? t->revisions[low - 1] : 0;
+	return low;
+}
+
+uint64_t times_find(const struct times *t, int64_t time_ns)
+{
+	size_t until = count_until(t, time_ns);
+	return until > 0 ? t->revisions[until - 1] : 0;
+}
+
+void times_bracket(const struct times *t, int64_t time_ns, uint64_t *low, uint64_t *high)
+{
+	size_t until = count_until(t, time_ns);
+	if (until > 0)
+		*low = t->revisions[until - 1];
+	if (until < t->count)
+		*high = t->revisions[until] - 1;
 }
 
 void times_drop(struct times *t, uint64_t below)

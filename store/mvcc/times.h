@@ -19,6 +19,8 @@ struct times {
 void times_add(struct times *t, uint64_t revision, int64_t time_ns);
 /* The newest revision in the table that was made at `time_ns` or before; 0 if there is none. */
 uint64_t times_find(const struct times *t, int64_t time_ns);
+/* The same with the one after it: what is made at `time_ns` or before, at the newest, is from *low to *high. Each is as it was if there is none. */
+void times_bracket(const struct times *t, int64_t time_ns, uint64_t *low, uint64_t *high);
 /* Forgets what is below a revision. */
 void times_drop(struct times *t, uint64_t below);
 

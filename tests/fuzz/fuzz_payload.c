@@ -249,7 +249,7 @@ static void name(struct span bytes)
 	char text[256];
 	snprintf(text, sizeof(text), "%.*s", (int)(bytes.size < 255 ? bytes.size : 255), (const char *)bytes.data);
 	for (int in_root = 0; in_root < 2; in_root++) {
-		struct path_name p = path_parse(text, in_root);
+		struct path_name p = path_parse(text, in_root, PATH_MARK);
 		FUZZ_CHECK(p.base_len <= strlen(text) && (p.shape != PATH_PLAIN || p.base_len == strlen(text)));
 	}
 }

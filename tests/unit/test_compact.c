@@ -369,6 +369,59 @@ static void a_revision_is_found_by_its_time(void **state)
 	assert_int_equal(mvcc_revision_by(f->m, first_ns + 9999), 0);
 }
 
+static uint64_t at(struct fixture *f, int64_t ns)
+{
+	uint64_t rev = 0;
+	int error = mvcc_revision_at(f->m, ns, &rev);
+	return error ? (uint64_t)-error : rev;
+}
+
+static void a_time_names_the_newest_revision_that_is_not_later(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(at(f, INT64_MAX), ENOENT);
+	f->now = 1000000;
+	uint64_t first = put_file(f, "k", "x");
+	int64_t first_ns = mvcc_last_time(f->m);
+	/* More than the table of times holds, ten nanoseconds apart, several records each, some in LMDB and some in the buffer. */
+	for (int i = 1; i <= 9000; i++) {
+		f->now = first_ns + i * 10 - 1;
+		begin(f);
+		put(f, "k", S_IFREG | 0644, "y", 1);
+		put(f, "l", S_IFREG | 0644, "y", 1);
+		end(f);
+		if (i == 6000)
+			assert_int_equal(mvcc_flush(f->m), 0);
+	}
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(at(f, INT64_MIN), ENOENT);
+		assert_int_equal(at(f, 0), ENOENT);
+		assert_int_equal(at(f, first_ns - 1), ENOENT);
+		for (int64_t i = 0; i < 9000; i += 7) {
+			assert_int_equal(at(f, first_ns + i * 10), first + (uint64_t)i);
+			assert_int_equal(at(f, first_ns + i * 10 + 9), first + (uint64_t)i);
+		}
+		assert_int_equal(at(f, first_ns + 90000), first + 9000);
+		assert_int_equal(at(f, INT64_MAX), first + 9000);
+		store_restart(f);
+	}
+	compact_to(f, first + 4321);
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(at(f, 0), ENODATA);
+		assert_int_equal(at(f, first_ns + 43209), ENODATA);
+		assert_int_equal(at(f, first_ns + 43210), first + 4321);
+		assert_int_equal(at(f, first_ns + 43219), first + 4321);
+		assert_int_equal(at(f, first_ns + 43220), first + 4322);
+		assert_int_equal(at(f, INT64_MAX), first + 9000);
+		store_restart(f);
+	}
+	/* All of the past but the present is gone, deletions included. */
+	delete_key(f, "l");
+	compact_to(f, mvcc_revision(f->m));
+	assert_int_equal(at(f, mvcc_last_time(f->m) - 1), ENODATA);
+	assert_int_equal(at(f, mvcc_last_time(f->m)), first + 9001);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -383,6 +436,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_hole_stays_in_front_of_what_a_reader_keeps, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(what_readers_held_goes_after_a_restart, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(pages_that_are_freed_are_used_again, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(a_time_names_the_newest_revision_that_is_not_later, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(a_revision_is_found_by_its_time, fixture_setup, fixture_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -189,10 +189,26 @@ static void unknown_and_malformed_options_are_refused_by_name(void **state)
 	assert_refused("heartbeat=1s", "heartbeat");
 }
 
+static void the_mark_of_revisions_is_one_punctuation_character(void **state)
+{
+	static const char *const wrong[] = {"rev_mark",   "rev_mark=",  "rev_mark=/",  "rev_mark=-", "rev_mark=.",    "rev_mark=:",
+					    "rev_mark=1", "rev_mark=x", "rev_mark=@@", "rev_mark= ", "rev_mark=\x7f", "rev_mark=\xc3\xa4"};
+	static struct options o;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		assert_refused(wrong[i], "option rev_mark: must be one punctuation character");
+	assert_int_equal(parse_list("name=a", &o), 0);
+	assert_int_equal(o.rev_mark, '@');
+	assert_int_equal(parse_list("rev_mark=%", &o), 0);
+	assert_int_equal(o.rev_mark, '%');
+	assert_int_equal(parse_list("rev_mark==", &o), 0);
+	assert_int_equal(o.rev_mark, '=');
+}
+
 static void options_of_later_are_not_supported_yet(void **state)
 {
 	(void)state;
-	assert_refused("rev_mark=%", "'rev_mark' is not supported yet");
 	assert_refused("inotify", "'inotify' is not supported yet");
 	assert_refused("endpoints=h:1", "'endpoints' is not supported yet");
 	assert_refused("balance=random", "'balance' is not supported yet");
@@ -284,6 +300,7 @@ int main(void)
 		cmocka_unit_test(a_wrong_cluster_is_refused_by_its_fault),
 		cmocka_unit_test(more_than_sixteen_members_are_refused),
 		cmocka_unit_test(unknown_and_malformed_options_are_refused_by_name),
+		cmocka_unit_test(the_mark_of_revisions_is_one_punctuation_character),
 		cmocka_unit_test(options_of_later_are_not_supported_yet),
 		cmocka_unit_test(an_open_network_needs_a_secret),
 		cmocka_unit_test(words_of_mount_are_taken),
