@@ -132,7 +132,7 @@ struct store {
 	pthread_cond_t status_changed;
 	struct raft_status status;
 	struct standing shown;
-	bool alone; /* it was its only voter when it was opened */
+	bool alone;             /* it was its only voter when it was opened */
 	atomic_bool takes_part; /* the log is open, and so is all that needs it */
 
 	/* for the membership */
