@@ -4,6 +4,7 @@
 #   make demo       three nodes, narrated                     make lint     format, layers, banned calls, function length
 #   make asan tsan  the tests under sanitizers                make bench    the figures, and whether they are good enough
 #   make sim        the simulator: SEED=n [TRACE=1] replays, RUNS=n [FROM=s] [JOBS=j] walks seeds
+#   make stress     stress-ng, fio and dbench, a minute each: STRESS_SECONDS=n, STRESS_ONLY="name name"
 #   make faults     real faults on three hosts under load     make fuzz     the fuzz targets, a minute each: FUZZ_SECONDS=n
 #   make install    PREFIX=/usr/local DESTDIR=                make deps     the Debian packages that are missing
 
@@ -159,6 +160,12 @@ faults: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all $(FAULTS_PROGRAM)
 	@$(FAULTS_PROGRAM)
 
+# stress-ng's file-system stressors, fio across mounts, dbench.
+stress: deps
+	@tests/deps.sh stress
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@BUILD="$(BUILD)" tests/stress/run.sh
+
 bench: all $(BENCH)
 	@BUILD="$(BUILD)" tests/bench/run.sh
 
@@ -176,6 +183,6 @@ install: all
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests deps unit cluster sim check power mutants demo asan tsan lint bench bench-soak faults fuzz fuzz-targets format install clean
+.PHONY: all tests deps unit cluster sim check power mutants demo asan tsan lint bench bench-soak stress faults fuzz fuzz-targets format install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

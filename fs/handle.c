@@ -174,6 +174,24 @@ struct handle *handle_of_creator(struct fs *fs, struct node *n)
 	return h;
 }
 
+struct handle *handle_with_changes(struct fs *fs, struct node *n)
+{
+	pthread_mutex_lock(&fs->handles_lock);
+	struct handle *found = n->handles;
+	bool changes = false;
+	for (struct handle *h = n->handles; h && !changes; h = h->next) {
+		pthread_mutex_lock(&h->lock);
+		changes = !dirty_empty(&h->dirty) || !dirty_empty(&h->frozen) || h->attr.mask;
+		pthread_mutex_unlock(&h->lock);
+		if (changes)
+			found = h;
+	}
+	if (found)
+		handle_hold(found);
+	pthread_mutex_unlock(&fs->handles_lock);
+	return found;
+}
+
 struct holders_file handle_file(struct fs *fs, const struct node *n)
 {
 	struct stat provisional;

@@ -78,6 +78,8 @@ static inline struct handle *handle_of(const struct fuse_file_info *file)
 struct handle *handle_of_caller(struct fs *fs, struct node *n, pid_t thread);
 /* Any handle that made the node's file, held; or NULL. */
 struct handle *handle_of_creator(struct fs *fs, struct node *n);
+/* Of what is open on the node, one that has something to publish, else any, held; or NULL. */
+struct handle *handle_with_changes(struct fs *fs, struct node *n);
 /* Does the caller have this node open, by itself or inherited? It looks into /proc if it must. */
 bool handle_caller_holds(struct fs *fs, struct node *n, pid_t thread);
 /* The node's file as /proc shows it. */

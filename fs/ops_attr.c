@@ -28,11 +28,7 @@ static int stat_unlinked(struct fs *fs, struct node *n, struct stat *st)
 
 	if (n->type == S_IFDIR)
 		return stat_removed(n, st);
-	pthread_mutex_lock(&fs->handles_lock);
-	struct handle *h = n->handles;
-	if (h)
-		handle_hold(h);
-	pthread_mutex_unlock(&fs->handles_lock);
+	struct handle *h = handle_with_changes(fs, n);
 	if (!h)
 		return error;
 	pthread_mutex_lock(&h->lock);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that are missing to build and test, or (deps.sh lint) to check the style. Says nothing when all are there.
+# Installs the Debian packages that are missing to build and test, or (deps.sh lint, fuzz, stress) for those. Says nothing when all are there.
 set -eu
 
 missing=
@@ -8,6 +8,11 @@ need_library() { pkg-config --exists "$1" 2>/dev/null || missing="$missing $2"; 
 
 if [ "${1:-}" = lint ]; then
 	need_command clang-format clang-format
+elif [ "${1:-}" = stress ]; then
+	need_command stress-ng stress-ng
+	need_command fio fio
+	need_command dbench dbench
+	need_command fuser psmisc
 elif [ "${1:-}" = fuzz ]; then
 	"$0"
 	need_command clang clang

@@ -477,6 +477,24 @@ static void of_two_that_create_and_truncate_the_last_to_close_stands_whole(void 
 	assert_true(file_is(f, "short\n"));
 }
 
+static void an_unlinked_file_shows_what_was_written_to_it_since(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(1, NULL);
+	struct stat st;
+	const char *f = path("%s/f", mnt(c));
+	assert_int_equal(file_write(f, ""), 0);
+	int writer = open(f, O_RDWR | O_CLOEXEC);
+	int other = open(f, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(unlink(f), 0);
+	assert_int_equal(write(writer, "12345", 5), 5);
+	assert_int_equal(fstat(writer, &st), 0);
+	assert_int_equal(st.st_size, 5);
+	assert_int_equal(st.st_nlink, 0);
+	close(other);
+	close(writer);
+}
+
 static void access_tells_what_is_there_and_what_can_be_executed(void **state)
 {
 	(void)state;
@@ -660,6 +678,7 @@ int main(void)
 		STORY(an_open_handle_reads_one_revision_and_from_the_start_afresh),
 		STORY(a_handle_read_from_its_end_to_its_start_is_of_one_revision),
 		STORY(of_two_that_create_and_truncate_the_last_to_close_stands_whole),
+		STORY(an_unlinked_file_shows_what_was_written_to_it_since),
 		STORY(access_tells_what_is_there_and_what_can_be_executed),
 		STORY(a_file_whose_directory_went_before_its_close_is_reported_lost),
 		STORY(writers_of_different_ranges_and_appenders_merge),
