@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -286,16 +287,28 @@ static bool wait_idle(struct fs *fs, const struct timespec *until)
 	return idle;
 }
 
-/* libfuse would detach whatever is seen at the mount point: after a lazy unmount that is another's. And it leaves its own mount there, dead, if the
- * connection was aborted. */
-static void detach(struct fs *fs)
+/* The kernel is done with it: unmounted, or aborted. */
+static bool is_severed(struct fs *fs)
+{
+	struct pollfd connection = {.fd = fuse_session_fd(fs->session)};
+
+	return poll(&connection, 1, 0) == 1 && (connection.revents & POLLERR);
+}
+
+static bool is_seen(const struct fs *fs)
 {
 	dev_t seen;
 
-	if (!fs->mounted || !mountpoint_device(fs->config.mountpoint, &seen) || seen != fs->device)
-		return;
-	fuse_session_unmount(fs->session);
-	if (mountpoint_device(fs->config.mountpoint, &seen) && seen == fs->device)
+	return mountpoint_device(fs->config.mountpoint, &seen) && seen == fs->device;
+}
+
+/* libfuse detaches whatever is seen at the mount point: after a lazy unmount that is another's. And it detaches nothing if the connection was severed,
+ * by an unmount or by an abort, which leaves the mount there, dead. */
+static void detach(struct fs *fs)
+{
+	if (fs->mounted && (is_severed(fs) || is_seen(fs)))
+		fuse_session_unmount(fs->session);
+	if (fs->mounted && is_seen(fs))
 		mountpoint_clear(fs->config.mountpoint);
 }
 

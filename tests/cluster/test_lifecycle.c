@@ -249,6 +249,8 @@ static void what_was_never_closed_is_not_published_by_a_signal_and_its_close_say
 		int new = open(path("%s/new", m), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 		int synced = open(path("%s/synced", m), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 		assert_true(fd >= 0 && new >= 0 && synced >= 0);
+		int dir = open(m, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_true(dir >= 0);
 		assert_true(write_whole(fd, "half of ") && write_whole(new, "half of ") && write_whole(synced, "all of it\n"));
 		assert_int_equal(fsync(synced), 0);
 		assert_int_equal(node_end(c, 0), 0);
@@ -256,6 +258,7 @@ static void what_was_never_closed_is_not_published_by_a_signal_and_its_close_say
 		assert_true(is_cut_off(error_of(close(fd))));
 		assert_true(is_cut_off(error_of(close(new))));
 		close(synced);
+		close(dir);
 		node_start(c, 0);
 		assert_true(file_is(path("%s/config", m), "as it was\n"));
 		assert_int_equal(try_open(path("%s/new", m), O_RDONLY), -ENOENT);
