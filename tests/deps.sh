@@ -9,9 +9,7 @@ need_library() { pkg-config --exists "$1" 2>/dev/null || missing="$missing $2"; 
 if [ "${1:-}" = lint ]; then
 	need_command clang-format clang-format
 elif [ "${1:-}" = stress ]; then
-	need_command stress-ng stress-ng
 	need_command fio fio
-	need_command dbench dbench
 	need_command fuser psmisc
 elif [ "${1:-}" = fuzz ]; then
 	"$0"
@@ -33,6 +31,9 @@ else
 	need_command ip iproute2
 	need_command nft nftables
 	need_command mkfs.ext4 e2fsprogs
+	need_command mount mount
+	need_command stress-ng stress-ng
+	need_command dbench dbench
 	need_command git git
 fi
 [ -n "$missing" ] || exit 0
