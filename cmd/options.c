@@ -237,6 +237,25 @@ static int on_rev_mark(struct options *o, const char *value, char *why, size_t w
 	return 0;
 }
 
+static int pass_word(struct options *o, const char *name, char *why, size_t why_size)
+{
+	size_t used = strlen(o->mount_words), left = sizeof(o->mount_words) - used;
+
+	if ((size_t)snprintf(o->mount_words + used, left, "%s%s", used ? "," : "", name) >= left)
+		return fail(why, why_size, name, "too many options");
+	return 0;
+}
+
+static int on_max_read(struct options *o, const char *value, char *why, size_t why_size)
+{
+	uint64_t n;
+
+	if (!value || value[strspn(value, "0123456789")] || quantity_size(value, &n) || n < 4096 || n > UINT32_MAX)
+		return fail(why, why_size, "max_read", "must be a number of bytes, from 4096");
+	o->max_read = (uint32_t)n;
+	return 0;
+}
+
 static const struct option_rule rules[] = {
 	{"consistency", on_consistency},
 	{"name", on_name},
@@ -258,6 +277,7 @@ static const struct option_rule rules[] = {
 	{"default_permissions", on_default_permissions},
 	{"fsname", on_fsname},
 	{"max_threads", on_max_threads},
+	{"max_read", on_max_read},
 	{"rev_mark", on_rev_mark},
 	{NULL, NULL},
 };
@@ -274,12 +294,13 @@ static bool listed(const char *const *list, const char *name)
 /* Words that mount(8) and fstab add: for libfuse, or of no meaning to a file system. */
 static int set_mount_word(struct options *o, const char *name, bool has_value, char *why, size_t why_size)
 {
-	static const char *const passed[] = {"nodev",   "nosuid", "noexec", "dev",     "suid",         "exec", "atime",
-					     "noatime", "sync",   "async",  "dirsync", "auto_unmount", NULL};
-	static const char *const ignored[] = {
-		"_netdev",  "auto",       "noauto",   "user",     "users",      "nouser",      "owner",         "noowner",    "group",
-		"nogroup",  "nofail",     "defaults", "relatime", "norelatime", "strictatime", "nostrictatime", "lazytime",   "nolazytime",
-		"diratime", "nodiratime", "silent",   "loud",     "mand",       "nomand",      "iversion",      "noiversion", NULL};
+	static const char *const passed[] = {"nodev",   "nosuid", "noexec", "dev",     "suid",         "exec",       "atime",
+					     "noatime", "sync",   "async",  "dirsync", "auto_unmount", "allow_root", NULL};
+	static const char *const ignored[] = {"_netdev",  "auto",       "noauto",      "user",          "users",    "nouser",
+					      "owner",    "noowner",    "group",       "nogroup",       "nofail",   "defaults",
+					      "relatime", "norelatime", "strictatime", "nostrictatime", "lazytime", "nolazytime",
+					      "diratime", "nodiratime", "silent",      "loud",          "mand",     "nomand",
+					      "iversion", "noiversion", "nonempty",    "clone_fd",      NULL};
 
 	/* Those that the kernel shows of a mount, and mount(8) hands back to change it. */
 	if (o->remount && (strcmp(name, "user_id") == 0 || strcmp(name, "group_id") == 0))
@@ -291,10 +312,7 @@ static int set_mount_word(struct options *o, const char *name, bool has_value, c
 		snprintf(why, why_size, "unknown option '%s'", name);
 		return -EINVAL;
 	}
-	size_t used = strlen(o->mount_words), left = sizeof(o->mount_words) - used;
-	if ((size_t)snprintf(o->mount_words + used, left, "%s%s", used ? "," : "", name) >= left)
-		return fail(why, why_size, name, "too many options");
-	return 0;
+	return pass_word(o, name, why, why_size);
 }
 
 static int set_option(struct options *o, char *text, char *why, size_t why_size)

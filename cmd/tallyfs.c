@@ -158,6 +158,7 @@ static int mount_it(struct daemon *d)
 		.allow_other = o->allow_other,
 		.debug = o->debug,
 		.max_threads = o->max_threads,
+		.max_read = o->max_read,
 		.rev_mark = o->rev_mark,
 		.ready = ready,
 		.ready_ctx = d,

@@ -80,6 +80,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	struct fs *fs = userdata;
 
 	conn->max_write = MAX_WRITE;
+	conn->max_read = fs->config.max_read;
 	conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS);
 	/* One read or write at a time, in order; and never the kernel's own idea of what is in a file. */
 	conn->want &= ~(unsigned)(FUSE_CAP_ASYNC_DIO | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
@@ -149,6 +150,11 @@ static void build_options(const struct fs_config *c, struct fuse_args *args)
 		add_option(args, c->mount_options);
 	if (c->read_only)
 		add_option(args, "ro");
+	if (c->max_read) {
+		char text[32];
+		snprintf(text, sizeof(text), "max_read=%u", c->max_read);
+		add_option(args, text);
+	}
 	if (c->allow_other)
 		add_option(args, "allow_other");
 	/* The kernel checks modes only where that can refuse anybody: root alone may do all. It would cost a GETATTR, and so a barrier, for each

@@ -83,6 +83,14 @@ static int enter_own_namespace(void **state)
 	return file_write("/usr/local/bin/fstab", "") != 0 || mount("/usr/local/bin/fstab", "/etc/fstab", NULL, MS_BIND, NULL) != 0;
 }
 
+static bool nothing_is_mounted(void *ctx)
+{
+	struct stat st, parent;
+	char above[PATH_MAX];
+	snprintf(above, sizeof(above), "%s/..", (const char *)ctx);
+	return stat(ctx, &st) == 0 && stat(above, &parent) == 0 && st.st_dev == parent.st_dev;
+}
+
 static void mount_8_mounts_it_by_its_type(void **state)
 {
 	(void)state;
@@ -251,6 +259,30 @@ static void any_name_will_do_for_a_mount_point(void **state)
 	adopt(false);
 }
 
+static void what_fuse_8_offers_besides_works(void **state)
+{
+	(void)state;
+	struct cluster *c = folders();
+	const char *m = c->nodes[0].mount;
+	int status;
+	adopt(true);
+	expect_shell(path("tallyfs %s %s -o auto_unmount,nonempty,clone_fd,max_read=65536,fsname=ours", c->nodes[0].data, m));
+	assert_int_equal(file_write(path("%s/f", m), "one"), 0);
+	assert_true(file_is(path("%s/f", m), "one"));
+	assert_string_equal(expect_shell(path("findmnt -n -o SOURCE,FSTYPE -r %s", m)), "ours fuse.tallyfs\n");
+	/* Killed, it leaves no dead mount. */
+	int pid = process_with(c->nodes[0].data);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_true(run_wait(pid, PROMPT_MS, &status));
+	assert_true(wait_until(nothing_is_mounted, c->nodes[0].mount, PROMPT_MS));
+	expect_ended();
+	expect_shell(path("tallyfs %s %s -o allow_root", c->nodes[0].data, c->nodes[0].mount));
+	assert_true(file_is(path("%s/f", c->nodes[0].mount), "one"));
+	expect_shell(path("umount %s", c->nodes[0].mount));
+	expect_ended();
+	adopt(false);
+}
+
 static void odd_names_of_data_are_shown_as_they_are(void **state)
 {
 	(void)state;
@@ -373,6 +405,7 @@ int main(void)
 		STORY(what_is_mounted_can_be_made_read_only_and_writable_again),
 		STORY(it_starts_from_anywhere_and_outlives_where_it_started),
 		STORY(any_name_will_do_for_a_mount_point),
+		STORY(what_fuse_8_offers_besides_works),
 		STORY(odd_names_of_data_are_shown_as_they_are),
 		STORY(places_where_it_would_stand_in_its_own_way_are_refused),
 		STORY(a_user_mounts_and_unmounts_it),

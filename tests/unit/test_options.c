@@ -251,6 +251,10 @@ static void words_of_mount_are_taken(void **state)
 			 0);
 	assert_string_equal(o.mount_words, "");
 	assert_false(o.remount);
+	assert_int_equal(parse_list("auto_unmount,allow_root,nonempty,clone_fd,max_read=131072", &o), 0);
+	assert_string_equal(o.mount_words, "auto_unmount,allow_root");
+	assert_int_equal(o.max_read, 131072);
+	assert_refused("max_read=1M", "max_read");
 }
 
 static void what_the_kernel_shows_of_a_mount_is_taken_back_to_change_it(void **state)
