@@ -105,6 +105,7 @@ void handle_close(struct handle *h)
 void handles_drop(struct fs *fs)
 {
 	struct handle *left = NULL;
+	char key[VIEW_KEY_SIZE];
 
 	for (struct node *n = fs->nodes.all; n; n = n->all_next) {
 		for (struct handle *h = n->handles, *next; h; h = next) {
@@ -118,7 +119,8 @@ void handles_drop(struct fs *fs)
 		struct handle *h = left;
 		left = h->next;
 		if (handle_pending(h))
-			log_error("the file system ended with an open file that was not published: what was written to it is lost");
+			log_warn("the file system ended while %s was open: what was written to it and never closed is not published",
+				 view_key(fs, h->node, NULL, key) < 0 ? "a file" : key);
 		handle_put(h);
 	}
 }

@@ -1,6 +1,7 @@
 #include "fs/publish.h"
 
 #include "base/log.h"
+#include "fs/exclusive.h"
 #include "fs/view.h"
 
 #include <assert.h>
@@ -192,15 +193,22 @@ static void closed_published(struct request *rq, int error)
 	request_end(rq);
 }
 
+static bool was_closed(struct handle *h)
+{
+	pthread_mutex_lock(&h->lock);
+	bool closed = h->put_off && handle_pending(h) && !h->failed && !h->lost;
+	pthread_mutex_unlock(&h->lock);
+	return closed;
+}
+
 void publish_closed(struct fs *fs)
 {
 	for (struct node *n = fs->nodes.all; n; n = n->all_next) {
 		for (struct handle *h = n->handles; h; h = h->next) {
-			pthread_mutex_lock(&h->lock);
-			bool wanted = h->put_off && handle_pending(h) && !h->failed && !h->lost;
-			pthread_mutex_unlock(&h->lock);
-			if (!wanted)
+			if (!was_closed(h)) {
+				exclusive_give_back(h);
 				continue;
+			}
 			struct request *rq = request_new(fs, NULL);
 			rq->node = n;
 			rq->handle = h;

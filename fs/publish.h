@@ -9,7 +9,8 @@
  * handle, so that fsync can be tried again; but not an append whose outcome is unknown, which might land twice. The request must hold the handle. */
 void publish_start(struct request *rq, request_step *after);
 
-/* The end of the file system: publishes what was closed, and put off because others still have the file open. Requests of its own; nothing else is
+/* The end of the file system: publishes what was closed, and put off because others still have the file open; gives back the names that were reserved
+ * for what will never be published. Requests of its own; nothing else is
  * under way, and no request comes in any more. */
 void publish_closed(struct fs *fs);
 

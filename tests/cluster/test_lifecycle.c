@@ -298,6 +298,20 @@ static void what_a_child_closed_is_not_lost_though_its_parent_has_the_file_open(
 	}
 }
 
+static void names_reserved_for_what_never_came_are_free_at_once(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(3, modes[0]);
+	const char *here = path("%s/f", c->nodes[0].mount), *there = path("%s/f", c->nodes[1].mount);
+	int fd = open(here, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	assert_true(fd >= 0 && write_whole(fd, "half"));
+	assert_int_equal(file_put(there, O_EXCL, "whole", 5), -EEXIST);
+	assert_int_equal(node_end(c, 0), 0);
+	close(fd);
+	assert_int_equal(file_put(there, O_EXCL, "whole", 5), 0);
+	assert_true(file_is(there, "whole"));
+}
+
 static void signals_that_come_together_end_it_once(void **state)
 {
 	static const int numbers[] = {SIGTERM, SIGTERM, SIGINT, SIGHUP, SIGTERM};
@@ -472,6 +486,7 @@ int main(void)
 		STORY(no_close_is_lost_by_a_signal),
 		STORY(what_was_never_closed_is_not_published_by_a_signal_and_its_close_says_so),
 		STORY(what_a_child_closed_is_not_lost_though_its_parent_has_the_file_open),
+		STORY(names_reserved_for_what_never_came_are_free_at_once),
 		STORY(signals_that_come_together_end_it_once),
 		STORY(a_hangup_that_is_ignored_does_not_end_it),
 		STORY(without_a_majority_a_signal_ends_it_in_bounded_time),
