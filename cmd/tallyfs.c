@@ -196,6 +196,8 @@ static int start(struct daemon *d)
 		error = mount_it(d);
 	if (!error)
 		error = endpoint_start(d->store, d->data, client, &d->endpoint, d->why, WHY_SIZE);
+	if (!error && d->fs)
+		fs_show_clients(d->fs, d->endpoint);
 	return error;
 }
 

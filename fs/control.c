@@ -24,6 +24,20 @@ void control_lookup(struct request *rq)
 	entry_reply(rq, n, &st, VIEW_FOREVER_SECONDS, VIEW_FOREVER_SECONDS);
 }
 
+static void write_text(struct fs *fs, const struct node *n, struct writer *out)
+{
+	switch (entry_parse(fs, &fs->nodes.root, n->name).shape) {
+	case PATH_MEMBERS:
+		store_members_text(fs->store, out);
+		break;
+	case PATH_METRICS:
+		metrics_text(fs, out);
+		break;
+	default:
+		store_status_text(fs->store, fs->config.linearizable ? "linearizable" : "serial", out);
+	}
+}
+
 void control_open(struct request *rq)
 {
 	if ((rq->file.flags & O_ACCMODE) != O_RDONLY || (rq->file.flags & O_TRUNC)) {
@@ -31,14 +45,12 @@ void control_open(struct request *rq)
 		return;
 	}
 	struct handle *h = handle_new(rq, rq->node, NULL, O_RDONLY);
-	if (entry_parse(rq->fs, &rq->fs->nodes.root, rq->node->name).shape == PATH_MEMBERS)
-		store_members_text(rq->fs->store, &h->text);
-	else
-		store_status_text(rq->fs->store, rq->fs->config.linearizable ? "linearizable" : "serial", &h->text);
+	write_text(rq->fs, rq->node, &h->text);
 	handle_list(h);
 	rq->file.fh = (uint64_t)(uintptr_t)h;
 	rq->file.direct_io = 1;
 	rq->file.noflush = 1;
+	request_answers(rq, 0);
 	if (fuse_reply_open(rq->req, &rq->file) == -ENOENT)
 		handle_close(h);
 	request_end(rq);

@@ -31,6 +31,7 @@ void entry_reply(struct request *rq, struct node *n, const struct stat *st, doub
 	struct fuse_entry_param e = entry_param(rq->fs, n, st, name_seconds, attr_seconds);
 
 	/* The kernel gave up on the request, so it won't forget the node either. */
+	request_answers(rq, 0);
 	if (fuse_reply_entry(rq->req, &e) == -ENOENT)
 		nodes_forget(&rq->fs->nodes, n, 1);
 	request_end(rq);

@@ -3,7 +3,9 @@
 #include "base/log.h"
 #include "fs/directory.h"
 #include "fs/fusermount.h"
+#include "fs/counted.h"
 #include "fs/handle.h"
+#include "fs/metrics.h"
 #include "fs/mountpoint.h"
 #include "fs/ops.h"
 #include "fs/publish.h"
@@ -172,7 +174,8 @@ static int mount_session(struct fs *fs, char *why, size_t why_size)
 
 	build_options(&fs->config, &args);
 	fuse_set_log_func(keep_libfuse_words);
-	fs->session = fuse_session_new(&args, &operations, sizeof(operations), fs);
+	const struct fuse_lowlevel_ops counted = counted_operations(&operations);
+	fs->session = fuse_session_new(&args, &counted, sizeof(counted), fs);
 	fuse_opt_free_args(&args);
 	if (!fs->session)
 		error = -EINVAL;
@@ -197,6 +200,8 @@ int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, c
 	fs->mvcc = store_mvcc(s);
 	fs->settings = store_settings(s);
 	fs->config = *config;
+	fs->operations = &operations;
+	fs->metrics = metrics_new();
 	nodes_init(&fs->nodes, MVCC_ROOT_INO);
 	pthread_mutex_init(&fs->handles_lock, NULL);
 	pthread_mutex_init(&fs->idle_lock, NULL);
@@ -254,6 +259,11 @@ static void *stopper_run(void *ctx)
 		nanosleep(&pause, NULL);
 	}
 	return NULL;
+}
+
+void fs_show_clients(struct fs *fs, const struct endpoint *clients)
+{
+	fs->clients = clients;
 }
 
 int fs_serve(struct fs *fs)
@@ -344,6 +354,7 @@ void fs_free(struct fs *fs)
 	handles_drop(fs);
 	directories_drop(fs);
 	nodes_done(&fs->nodes);
+	metrics_free(fs->metrics);
 	pthread_cond_destroy(&fs->idle);
 	pthread_mutex_destroy(&fs->idle_lock);
 	pthread_mutex_destroy(&fs->handles_lock);

@@ -28,6 +28,9 @@ struct fs;
 
 /* Mounts. Requests wait until fs_serve. On failure nothing stays mounted, and `why` says in one line what is wrong. */
 int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, char *why, size_t why_size);
+/* Before fs_serve: @metrics shows what clients asked of this endpoint, which outlives fs_unmount. */
+struct endpoint;
+void fs_show_clients(struct fs *fs, const struct endpoint *clients);
 /* Serves until the file system is unmounted or SIGTERM, SIGINT or SIGHUP comes. The caller's thread must have them blocked. */
 int fs_serve(struct fs *fs);
 /* Waits, at most the store's timeout= and a second, until what was under way is answered and what was closed is published; then unmounts. What was

@@ -13,6 +13,9 @@ struct fs {
 	struct mvcc *mvcc;
 	struct fs_config config;
 	const struct store_config *settings;
+	const struct fuse_lowlevel_ops *operations; /* as they are, uncounted */
+	struct metrics *metrics;
+	const struct endpoint *clients; /* for metrics_text; NULL: none */
 	struct nodes nodes;
 	pthread_mutex_t handles_lock; /* the lists of open handles in nodes, and of directories */
 	struct directory *directories;

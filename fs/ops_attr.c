@@ -289,6 +289,7 @@ static void readlink_now(struct request *rq, int error)
 	memcpy(target, r.data.data, size);
 	target[size] = '\0';
 	record_done(&r);
+	request_answers(rq, 0);
 	fuse_reply_readlink(rq->req, target);
 	request_end(rq);
 }

@@ -15,6 +15,7 @@ static void open_reply(struct request *rq)
 	rq->file.fh = (uint64_t)(uintptr_t)d;
 	/* The past does not change. */
 	rq->file.cache_readdir = rq->file.keep_cache = rq->node->kind == NODE_REVISION;
+	request_answers(rq, 0);
 	if (fuse_reply_open(rq->req, &rq->file) == -ENOENT)
 		directory_close(rq->fs, d);
 	request_end(rq);

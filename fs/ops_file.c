@@ -72,7 +72,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 	int error = handle_write(h, data, size, offset, file->flags & O_APPEND);
 	pthread_mutex_unlock(&h->lock);
 	if (error)
-		fuse_reply_err(req, -error);
+		request_refuse(req, error);
 	else
 		fuse_reply_write(req, size);
 }
@@ -112,7 +112,7 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 	int lost = h->lost;
 	pthread_mutex_unlock(&h->lock);
 	if (lost || !pending) {
-		fuse_reply_err(req, -lost);
+		request_refuse(req, lost);
 		return;
 	}
 	struct request *rq = file_request(req, ino, file);

@@ -72,9 +72,9 @@ static void lookup_in_live(struct request *rq)
 		break;
 	case PATH_STATUS:
 	case PATH_MEMBERS:
+	case PATH_METRICS:
 		control_lookup(rq);
 		break;
-	case PATH_METRICS:
 	case PATH_RESERVED:
 		request_error(rq, -ENOENT);
 		break;

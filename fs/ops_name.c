@@ -85,7 +85,7 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 	(void)ino;
 	(void)parent;
 	(void)name;
-	fuse_reply_err(req, EPERM);
+	request_refuse(req, -EPERM);
 }
 
 /* May a name that exists be removed or moved away? */

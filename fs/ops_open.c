@@ -35,6 +35,7 @@ static void open_record(struct request *rq, struct record *r)
 		handle_truncate(h, 0);
 	handle_list(h);
 	describe(&rq->file, h);
+	request_answers(rq, 0);
 	if (fuse_reply_open(rq->req, &rq->file) == -ENOENT)
 		handle_close(h);
 	request_end(rq);
@@ -93,6 +94,7 @@ static void create_reply(struct request *rq, struct node *n, struct handle *h, c
 	struct fuse_entry_param e = entry_param(rq->fs, n, st, VIEW_NAME_SECONDS, 0);
 
 	describe(&rq->file, h);
+	request_answers(rq, 0);
 	if (fuse_reply_create(rq->req, &e, &rq->file) == -ENOENT) {
 		handle_close(h);
 		nodes_forget(&rq->fs->nodes, n, 1);

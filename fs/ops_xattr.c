@@ -20,6 +20,7 @@ static int name_supported(const char *name)
 static void reply_sized(struct request *rq, const void *data, size_t size)
 {
 	if (rq->size == 0) {
+		request_answers(rq, 0);
 		fuse_reply_xattr(rq->req, size);
 		request_end(rq);
 	} else if (size > rq->size) {
@@ -89,7 +90,7 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	if (!error && !has_record(node_of(fs, ino)))
 		error = -ENODATA;
 	if (error) {
-		fuse_reply_err(req, -error);
+		request_refuse(req, error);
 		return;
 	}
 	struct request *rq = request_new(fs, req);

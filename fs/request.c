@@ -24,6 +24,7 @@ struct request *request_new(struct fs *fs, fuse_req_t req)
 		rq->pid = caller->pid;
 		rq->uid = caller->uid;
 		rq->gid = caller->gid;
+		rq->call = metrics_take();
 	}
 	pthread_mutex_lock(&fs->idle_lock);
 	fs->under_way++;
@@ -138,9 +139,21 @@ struct command request_command(const struct request *rq, enum command_type type)
 	return (struct command){.type = (uint8_t)type, .uid = rq->uid, .gid = rq->gid, .truncate_to = COMMAND_NO_TRUNCATE};
 }
 
+void request_answers(struct request *rq, int error)
+{
+	metrics_answer(&rq->call, error);
+}
+
+void request_refuse(fuse_req_t req, int error)
+{
+	metrics_refuse(error);
+	fuse_reply_err(req, -error);
+}
+
 void request_error(struct request *rq, int error)
 {
 	assert(error <= 0);
+	request_answers(rq, error);
 	if (rq->req)
 		fuse_reply_err(rq->req, -error);
 	unref(rq);
@@ -148,6 +161,7 @@ void request_error(struct request *rq, int error)
 
 void request_attr(struct request *rq, const struct stat *attr, double timeout)
 {
+	request_answers(rq, 0);
 	if (rq->req)
 		fuse_reply_attr(rq->req, attr, timeout);
 	unref(rq);
@@ -155,6 +169,7 @@ void request_attr(struct request *rq, const struct stat *attr, double timeout)
 
 void request_data(struct request *rq, const void *data, size_t size)
 {
+	request_answers(rq, 0);
 	if (rq->req)
 		fuse_reply_buf(rq->req, data, size);
 	unref(rq);
@@ -162,5 +177,6 @@ void request_data(struct request *rq, const void *data, size_t size)
 
 void request_end(struct request *rq)
 {
+	request_answers(rq, 0);
 	unref(rq);
 }

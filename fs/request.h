@@ -5,6 +5,7 @@
 #ifndef TALLY_FS_REQUEST_H
 #define TALLY_FS_REQUEST_H
 
+#include "fs/metrics.h"
 #include "fs/mount.h"
 
 #include <sys/stat.h>
@@ -42,6 +43,7 @@ struct request {
 	uint32_t gid;
 	request_step *after;    /* where to go on after publish_start */
 	struct request *queued; /* behind a publication */
+	struct metrics_call call;
 	/* private to request.c */
 	request_step *next;
 	pthread_mutex_t lock;
@@ -67,6 +69,10 @@ struct command request_command(const struct request *rq, enum command_type type)
 void request_error(struct request *rq, int error);
 void request_attr(struct request *rq, const struct stat *attr, double timeout);
 void request_data(struct request *rq, const void *data, size_t size);
+/* Before a reply that none of these gives: counts it. */
+void request_answers(struct request *rq, int error);
+/* For an operation that is refused before it has become a request. */
+void request_refuse(fuse_req_t req, int error);
 /* Ends a request that was replied to, or needs no reply. */
 void request_end(struct request *rq);
 

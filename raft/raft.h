@@ -171,6 +171,14 @@ struct raft_progress {
 	bool snapshot;  /* it needs a snapshot, or is being sent one (leader only) */
 };
 
+/* What has happened on this member since it was opened. */
+struct raft_counters {
+	uint64_t elections;      /* terms that it began, to become their leader */
+	uint64_t leader_changes; /* leaders that it came to know: another one, or one in another term; itself counts too */
+	uint64_t read_rounds;    /* rounds of heartbeats that it began as the leader, for reads */
+	uint64_t read_questions; /* asked of the leader, for reads */
+};
+
 struct raft_status {
 	uint64_t id;
 	uint64_t leader; /* 0 when unknown */
@@ -183,8 +191,9 @@ struct raft_status {
 	/* Stored on every member of the configuration in force up to this index (it falls when a member is added). Trimmed further, members may
 	 * come to need a snapshot: how much is kept for those that are away is the driver's decision. */
 	uint64_t everywhere;
-	bool learner;           /* this member's vote does not count: a learner, not in the configuration, or without one */
-	bool joint;             /* two majorities are needed */
+	bool learner; /* this member's vote does not count: a learner, not in the configuration, or without one */
+	bool joint;   /* two majorities are needed */
+	struct raft_counters counters;
 	uint32_t members_count; /* those in the configuration in force; this member is among them if it is in it */
 	struct raft_progress members[RAFT_MEMBERS_MAX];
 };
@@ -271,6 +280,7 @@ const struct raft_ready *raft_ready(struct raft *r);
 /* True when raft_ready has anything to list. */
 bool raft_has_ready(const struct raft *r);
 void raft_status(const struct raft *r, struct raft_status *out);
+struct raft_counters raft_counters(const struct raft *r);
 /* The term of a log entry; 0 if the log does not reach there any more, or yet. */
 uint64_t raft_term_at(const struct raft *r, uint64_t index);
 const char *raft_role_name(enum raft_role role);

@@ -12,6 +12,7 @@
 #ifndef TALLY_RAFT_WAL_H
 #define TALLY_RAFT_WAL_H
 
+#include "base/histogram.h"
 #include "raft/raft.h"
 
 #include <stddef.h>
@@ -90,14 +91,15 @@ void wal_writer_reset(struct wal_writer *t, uint64_t index, uint64_t term);
  * than RAFT_MEMBERS_MAX members at once is dropped. Saves go first. */
 void wal_writer_fetch(struct wal_writer *t, uint64_t to, uint64_t lo, uint64_t hi, size_t bytes_max);
 void wal_writer_trim(struct wal_writer *t, uint64_t index);
-/* Figures for @status, read without waiting: bytes on disk, saves and syncs done so far, first index held, and wal_within(WAL_KEEP_BYTES). Any
- * thread. */
+/* Figures for @status and @metrics, read without waiting: bytes on disk, saves and syncs done so far, first index held, wal_within(WAL_KEEP_BYTES), and how
+ * long writing and syncing took, for each batch of saves. Any thread. */
 struct wal_writer_stats {
 	uint64_t bytes;
 	uint64_t saves;
 	uint64_t syncs;
 	uint64_t first;
 	uint64_t recent;
+	struct histogram_figures durations;
 };
 #define WAL_KEEP_BYTES (64u << 20)
 void wal_writer_stats(struct wal_writer *t, struct wal_writer_stats *out);

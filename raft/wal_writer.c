@@ -1,5 +1,6 @@
 /* The thread that makes saves durable. Saves are encoded straight into the pending buffer; the thread swaps it for an empty one and writes
  * all of it as one frame, so the more saves wait for a sync, the fewer syncs they cost each. */
+#include "base/clock.h"
 #include "raft/wal_log.h"
 
 #include <assert.h>
@@ -53,6 +54,7 @@ struct wal_writer {
 	_Atomic uint64_t syncs;
 	_Atomic uint64_t first;
 	_Atomic uint64_t recent;
+	struct histogram durations;
 };
 
 static void publish_figures(struct wal_writer *t)
@@ -91,8 +93,10 @@ static void store_batch(struct wal_writer *t)
 {
 	struct batch *b = &t->taken;
 
+	int64_t began_ns = clock_mono_ns();
 	int rc = append_batch(t, b);
 	if (rc == 0) {
+		histogram_add(&t->durations, clock_mono_ns() - began_ns);
 		atomic_fetch_add_explicit(&t->saves, b->saves, memory_order_relaxed);
 		publish_figures(t);
 		t->events.stored(t->events.ctx, b->ticket);
@@ -298,6 +302,7 @@ void wal_writer_stats(struct wal_writer *t, struct wal_writer_stats *out)
 	out->syncs = atomic_load_explicit(&t->syncs, memory_order_relaxed);
 	out->first = atomic_load_explicit(&t->first, memory_order_relaxed);
 	out->recent = atomic_load_explicit(&t->recent, memory_order_relaxed);
+	histogram_read(&t->durations, &out->durations);
 }
 
 void wal_writer_stop(struct wal_writer *t)

@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "store/node.h"
 
 #include <stdlib.h>
@@ -28,11 +29,13 @@ struct applier {
 static void apply_one(struct applier *a, const struct raft_entry *e)
 {
 	struct apply_outcome outcome = {0};
+	int64_t began_ns = clock_mono_ns();
 	struct span command = {e->data, e->type == RAFT_ENTRY_COMMAND ? e->size : 0};
 
 	if (e->type == RAFT_ENTRY_CONFIG && apply_members(a->apply, e->index, e->term, (struct span){e->data, e->size}))
 		return;
 	apply_entry(a->apply, e->index, e->term, command, &outcome);
+	histogram_add(a->events.durations, clock_mono_ns() - began_ns);
 	if (outcome.stopped && !a->stopped) {
 		a->stopped = true;
 		a->events.stopped(a->events.ctx, outcome.result.error);

@@ -65,7 +65,8 @@ static void on_replaced(void *ctx)
 
 struct applier_events loop_applier_events(struct store *s)
 {
-	return (struct applier_events){.ctx = s, .stopped = on_apply_stopped, .applied = on_applied, .replaced = on_replaced};
+	return (struct applier_events){
+		.ctx = s, .stopped = on_apply_stopped, .applied = on_applied, .replaced = on_replaced, .durations = &s->counts.applies};
 }
 
 static void on_fetched(void *ctx, uint64_t to, const struct raft_entry *entries, uint32_t count)
@@ -124,9 +125,18 @@ static void port_apply(void *ctx, const struct raft_entry *entries, uint32_t cou
 	applier_add(s->applier, entries, count);
 }
 
+static void publish_counts(struct store *s)
+{
+	const struct raft_counters now = raft_counters(s->raft);
+	atomic_store_explicit(&s->counts.read_rounds, now.read_rounds, memory_order_relaxed);
+	atomic_store_explicit(&s->counts.read_questions, now.read_questions, memory_order_relaxed);
+}
+
 static void port_reads_confirmed(void *ctx)
 {
 	struct store *s = ctx;
+	/* Before a reader goes on: whoever has read finds the round counted. */
+	publish_counts(s);
 	applier_wake(s->applier);
 }
 
@@ -263,6 +273,7 @@ static void take_part(struct store *s, struct turns *t, int64_t now_ns)
 	raft_status(s->raft, &t->status);
 	snapshots_lead(s->snapshots, t->status.role == RAFT_LEADER);
 	publish_status(s, &t->status);
+	publish_counts(s);
 	expiry_run(s, &t->status, now_ns);
 	if (now_ns - t->house_ns >= HOUSEKEEPING_NS) {
 		keep_house(s, &t->status, &t->trimmed);

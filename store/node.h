@@ -31,6 +31,7 @@ struct applier_events {
 	void (*stopped)(void *ctx, int error);
 	/* On the apply thread, after a batch. */
 	void (*applied)(void *ctx);
+	struct histogram *durations; /* of each entry, but for what those who waited for it do */
 };
 
 /* `self` and `epoch` tell which commands are this node's own. Nothing here owns what it is given. */
@@ -126,6 +127,15 @@ struct store {
 	int64_t gave_way_ns; /* the last time; the loop's alone */
 	pthread_mutex_t fetched_mutex;
 	struct fetched *fetched;
+
+	/* for store_figures */
+	struct {
+		atomic_uint_fast64_t barriers;
+		atomic_uint_fast64_t commands;
+		atomic_uint_fast64_t read_rounds;
+		atomic_uint_fast64_t read_questions;
+		struct histogram applies;
+	} counts;
 
 	/* for store_status */
 	pthread_mutex_t status_mutex;

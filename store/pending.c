@@ -13,6 +13,7 @@ enum { STATE_NEW, STATE_HELD, STATE_SENT, STATE_CONFIRMED };
 struct queue {
 	struct store_op *head;
 	struct store_op *tail;
+	size_t count;
 };
 
 struct pending {
@@ -50,6 +51,7 @@ static void queue_push(struct queue *q, struct store_op *op)
 	else
 		q->head = op;
 	q->tail = op;
+	q->count++;
 }
 
 static void queue_remove(struct queue *q, struct store_op *op)
@@ -63,6 +65,7 @@ static void queue_remove(struct queue *q, struct store_op *op)
 	else
 		q->tail = op->prev;
 	op->next = op->prev = NULL;
+	q->count--;
 }
 
 struct pending *pending_new(uint64_t origin, uint64_t epoch, int64_t timeout_ns, void (*admitted)(void *staging, uint64_t sequence))
@@ -376,7 +379,7 @@ bool pending_confirm_reads(struct pending *p, uint64_t ticket, uint64_t index)
 
 struct store_op *pending_take_reads(struct pending *p, uint64_t applied)
 {
-	struct queue taken = {NULL, NULL};
+	struct queue taken = {0};
 	pthread_mutex_lock(&p->mutex);
 	while (p->reads.head && p->reads.head->state == STATE_CONFIRMED && p->reads.head->sequence <= applied) {
 		struct store_op *op = p->reads.head;
@@ -410,7 +413,7 @@ static bool is_part(const struct store_op *op)
 
 struct store_op *pending_take_passed(struct pending *p, bool (*applied)(void *ctx, uint64_t sequence), void *ctx)
 {
-	struct queue taken = {NULL, NULL};
+	struct queue taken = {0};
 	pthread_mutex_lock(&p->mutex);
 	for (struct store_op *op = p->writes.head, *next; op; op = next) {
 		next = op->next;
@@ -443,7 +446,7 @@ static void take_from(struct pending *p, struct queue *from, int64_t now_ns, str
 
 struct store_op *pending_take_overdue(struct pending *p, int64_t now_ns)
 {
-	struct queue taken = {NULL, NULL};
+	struct queue taken = {0};
 	pthread_mutex_lock(&p->mutex);
 	take_from(p, &p->reads, now_ns, &taken);
 	take_from(p, &p->writes, now_ns, &taken);
@@ -471,6 +474,14 @@ bool pending_overdue(struct pending *p)
 	bool any = p->cancelled > 0;
 	pthread_mutex_unlock(&p->mutex);
 	return any;
+}
+
+void pending_counts(struct pending *p, size_t *reads, size_t *writes)
+{
+	pthread_mutex_lock(&p->mutex);
+	*reads = p->reads.count;
+	*writes = p->writes.count + p->waiting.count;
+	pthread_mutex_unlock(&p->mutex);
 }
 
 bool pending_empty(struct pending *p)

@@ -60,6 +60,8 @@ struct store_op *pending_take_all(struct pending *p, int error);
 /* Was one cancelled that pending_take_overdue has not returned yet? */
 bool pending_overdue(struct pending *p);
 bool pending_empty(struct pending *p);
+/* How many wait now. Any thread. */
+void pending_counts(struct pending *p, size_t *reads, size_t *writes);
 /* Every read still waiting has a ticket above this one (raft need not retry for others); 0 when that is not known. */
 uint64_t pending_oldest_ticket(struct pending *p);
 

@@ -318,6 +318,7 @@ void store_close(struct store *s)
 
 void store_barrier(struct store *s, struct store_op *op)
 {
+	atomic_fetch_add_explicit(&s->counts.barriers, 1, memory_order_relaxed);
 	pending_add_read(s->pending, op, clock_mono_ns());
 	loop_wake(s);
 }
@@ -346,6 +347,7 @@ void store_submit(struct store *s, const struct command *c, struct store_op *op)
 {
 	int error = admit(s, c);
 	op->bytes = (struct writer){0};
+	atomic_fetch_add_explicit(&s->counts.commands, 1, memory_order_relaxed);
 	if (error < 0) {
 		pending_add_failed(s->pending, op, error);
 	} else if (!stage_submit(s, c, op)) {

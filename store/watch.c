@@ -21,6 +21,7 @@ struct kept {
 struct watch_hub {
 	struct mvcc *m;
 	_Atomic uint64_t told; /* the revision that listeners know of */
+	_Atomic uint64_t watches;
 	pthread_mutex_t listeners_lock;
 	struct watch_listener *listeners;
 	pthread_rwlock_t lock; /* guards the ring */
@@ -139,7 +140,8 @@ void watch_begin(struct watch_hub *h, struct watch *w, struct span key, bool pre
 {
 	/* Revision 1 is the empty store: no change was made by it, so none of it was ever compacted. */
 	uint64_t from = rev == 0 ? mvcc_revision(h->m) + 1 : rev == 1 ? 2 : rev;
-	*w = (struct watch){.next = {from, 0}, .prefix = prefix, .key_size = key.size};
+	*w = (struct watch){.next = {from, 0}, .prefix = prefix, .key_size = key.size, .hub = h};
+	atomic_fetch_add(&h->watches, 1);
 	w->key = malloc(key.size + 1);
 	if (!w->key)
 		abort();
@@ -150,8 +152,15 @@ void watch_begin(struct watch_hub *h, struct watch *w, struct span key, bool pre
 
 void watch_end(struct watch *w)
 {
+	if (w->hub)
+		atomic_fetch_sub(&w->hub->watches, 1);
 	free(w->key);
 	*w = (struct watch){0};
+}
+
+uint64_t watch_count(const struct watch_hub *h)
+{
+	return atomic_load(&h->watches);
 }
 
 bool watch_ready(const struct watch_hub *h, const struct watch *w)

@@ -35,12 +35,15 @@ struct watch {
 	bool prefix;     /* keys that begin with `key`; else that key alone. Of a rename, the old or the new key */
 	char *key;       /* owned */
 	size_t key_size;
+	struct watch_hub *hub; /* which counts it */
 };
 
 /* From revision `rev` on; 0: what comes after now. The key is copied. */
 void watch_begin(struct watch_hub *h, struct watch *w, struct span key, bool prefix, uint64_t rev);
 /* A zeroed one is fine. */
 void watch_end(struct watch *w);
+/* How many there are. Any thread. */
+uint64_t watch_count(const struct watch_hub *h);
 /* May watch_read find something? */
 bool watch_ready(const struct watch_hub *h, const struct watch *w);
 

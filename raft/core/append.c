@@ -9,6 +9,7 @@ static bool follow(struct raft *r, uint64_t leader)
 		core_become_follower(r, r->term, leader);
 	} else if (r->leader == 0) {
 		r->leader = leader;
+		core_note_leader(r);
 		core_read_reset(r);
 	}
 	r->heard_ms = r->now_ms;

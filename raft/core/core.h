@@ -122,6 +122,9 @@ struct raft {
 	uint64_t term;
 	uint64_t vote;
 	uint64_t leader;
+	uint64_t known_leader; /* the last one that is counted, and its term */
+	uint64_t known_term;
+	struct raft_counters counters;
 	bool hard_changed;
 	bool transfer_campaign; /* this candidacy is a hand-over */
 	uint64_t transfer_to;   /* a leader hands over to this member; 0: no */
@@ -189,6 +192,9 @@ bool core_only_voter(const struct raft *r);
 bool core_recent(const struct raft *r, const struct progress *p);
 /* A leader: there is no room for a proposal of this size now. */
 bool core_log_full(const struct raft *r, uint32_t size);
+
+/* Counts it if it is news. */
+void core_note_leader(struct raft *r);
 
 /* --- ready.c --- */
 /* Queues a message; `from` is filled in, and `term` unless it is set. Promises are held back until they are durable. */

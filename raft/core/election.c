@@ -21,6 +21,7 @@ static void enter_role(struct raft *r, enum raft_role role, uint64_t leader)
 {
 	r->role = role;
 	r->leader = leader;
+	core_note_leader(r);
 	r->transfer_to = 0;
 	r->heartbeat_wanted = false;
 	for (uint32_t i = 0; i < r->members_count; i++)
@@ -75,6 +76,7 @@ static void become_candidate(struct raft *r, bool transfer)
 {
 	enter_role(r, RAFT_CANDIDATE, 0);
 	r->transfer_campaign = transfer;
+	r->counters.elections++;
 	r->term++;
 	r->vote = r->id;
 	r->hard_changed = true;

@@ -261,6 +261,20 @@ void raft_trimmed(struct raft *r, uint64_t first)
 	log_view_trim(&r->log, first);
 }
 
+void core_note_leader(struct raft *r)
+{
+	if (r->leader == 0 || (r->leader == r->known_leader && r->term == r->known_term))
+		return;
+	r->known_leader = r->leader;
+	r->known_term = r->term;
+	r->counters.leader_changes++;
+}
+
+struct raft_counters raft_counters(const struct raft *r)
+{
+	return r->counters;
+}
+
 void raft_status(const struct raft *r, struct raft_status *out)
 {
 	*out = (struct raft_status){
@@ -275,6 +289,7 @@ void raft_status(const struct raft *r, struct raft_status *out)
 		.everywhere = r->role == RAFT_LEADER ? core_everywhere(r) : r->everywhere,
 		.learner = !core_votes(r),
 		.joint = members_joint(raft_members_now(r)),
+		.counters = r->counters,
 	};
 	bool leads = r->role == RAFT_LEADER;
 	for (uint32_t i = 0; i < r->members_count; i++) {

@@ -82,6 +82,7 @@ bool core_read_begin_round(struct raft *r)
 	if (!committed || r->rounds_count == READ_ROUNDS_MAX || !anyone_waiting(r))
 		return false;
 	struct read_round *round = &r->rounds[r->rounds_count++];
+	r->counters.read_rounds++;
 	round->round = ++r->round;
 	round->index = r->commit;
 	round->askers_count = 0;
@@ -136,6 +137,7 @@ void core_read_ask(struct raft *r)
 	if (r->asks_count == 0)
 		r->ask_due_ms = r->now_ms + r->heartbeat_ms;
 	r->asks[r->asks_count++] = r->read_last;
+	r->counters.read_questions++;
 	r->read_asked = r->read_last;
 	core_send(r, (struct raft_message){.type = RAFT_READ_INDEX, .to = r->leader, .round = r->read_last});
 }

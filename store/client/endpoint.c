@@ -479,3 +479,22 @@ const struct hook_counters *endpoint_counters(const struct endpoint *e)
 {
 	return &e->counters;
 }
+
+bool endpoint_figures(const struct endpoint *e, unsigned type, struct endpoint_figures *out)
+{
+	_Static_assert((int)HOOK_LATENCIES == (int)HISTOGRAM_BUCKETS, "the same buckets");
+	if (type >= REQUEST_TYPES)
+		return false;
+	const struct hook_counter *c = &e->counters.types[type];
+	*out = (struct endpoint_figures){
+		.type = request_type_name((uint8_t)type),
+		.requests = atomic_load(&c->requests),
+		.errors = atomic_load(&c->errors),
+		.request_bytes = atomic_load(&c->request_bytes),
+		.response_bytes = atomic_load(&c->response_bytes),
+		.durations.sum_ns = atomic_load(&c->latency_us_sum) * 1000,
+	};
+	for (unsigned i = 0; i < HOOK_LATENCIES; i++)
+		out->durations.buckets[i] = atomic_load(&c->latency[i]);
+	return true;
+}

@@ -11,6 +11,7 @@
 #define TALLY_STORE_CLIENT_ENDPOINT_H
 
 #include "store/client/hooks.h"
+#include "base/histogram.h"
 #include "store/store.h"
 
 #define ENDPOINT_IN_FLIGHT_MAX 1024u
@@ -26,5 +27,16 @@ int endpoint_start(struct store *s, const char *data_dir, const char *client_add
 void endpoint_stop(struct endpoint *e);
 /* Live while the endpoint is. */
 const struct hook_counters *endpoint_counters(const struct endpoint *e);
+/* The same as figures: what was asked of it, by type of request. */
+struct endpoint_figures {
+	const char *type;
+	uint64_t requests;
+	uint64_t errors;
+	uint64_t request_bytes;
+	uint64_t response_bytes;
+	struct histogram_figures durations;
+};
+/* False: there is no type of this number (they begin at 0, malformed ones). Any thread, until endpoint_stop. */
+bool endpoint_figures(const struct endpoint *e, unsigned type, struct endpoint_figures *out);
 
 #endif

@@ -102,9 +102,11 @@ static int commit(struct mvcc *m)
 	struct state state;
 	if (!take(m, &state))
 		return 0;
+	int64_t began_ns = clock_mono_ns();
 	int error = backend_commit(m->backend, m->committing, &state);
 	if (error)
 		return error;
+	histogram_add(&m->commit_durations, clock_mono_ns() - began_ns);
 	drop(m);
 	atomic_store(&m->durable, m->committer.committed);
 	m->committer.committed = state.applied;

@@ -85,6 +85,7 @@ struct mvcc {
 	_Atomic uint64_t durable;
 	_Atomic int64_t last_time_ns;
 	_Atomic uint64_t commits;
+	struct histogram commit_durations;
 	_Atomic uint64_t used_bytes;
 	_Atomic uint64_t compacted;
 	atomic_int error;

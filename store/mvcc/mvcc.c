@@ -199,6 +199,11 @@ int mvcc_hash_at(struct mvcc *m, uint64_t index, uint64_t *out)
 	return error;
 }
 
+void mvcc_commit_durations(struct mvcc *m, struct histogram_figures *out)
+{
+	histogram_read(&m->commit_durations, out);
+}
+
 void mvcc_stats(struct mvcc *m, struct mvcc_stats *out)
 {
 	mvcc_lock_shared(m);

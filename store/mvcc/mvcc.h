@@ -19,6 +19,7 @@
 #define TALLY_STORE_MVCC_H
 
 #include "base/codec.h"
+#include "base/histogram.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -235,5 +236,7 @@ struct mvcc_stats {
 	int error;           /* 0, or why the store stopped (-EIO, -ENOSPC) */
 };
 void mvcc_stats(struct mvcc *m, struct mvcc_stats *out);
+/* How long the commits to LMDB took. */
+void mvcc_commit_durations(struct mvcc *m, struct histogram_figures *out);
 
 #endif
