@@ -94,6 +94,24 @@ static void times_lead(struct cluster *c)
 	assert_true(file_is(at(c, 0, path("d/key@%s", moment(0))), "later"));
 }
 
+/* A serial mount that is a moment behind: what it says of a time that is not settled for it yet is not to stay. */
+static void a_time_is_settled_once_something_later_is_known(struct cluster *c)
+{
+	char text[16], now[16], when[40];
+	int first = cluster_leader(c), last = (first + 1) % c->count, behind = 0;
+
+	for (int i = 0; i < 50; i++) {
+		snprintf(text, sizeof(text), "%d", i);
+		assert_int_equal(file_write(at(c, first, "moving"), text), 0);
+		snprintf(when, sizeof(when), "%s", moment(0));
+		ssize_t size = file_read(at(c, last, path("moving@%s", when)), now, sizeof(now));
+		behind += size < 0 || strcmp(now, text) != 0;
+		cluster_agree(c);
+		assert_true(file_is(at(c, last, path("moving@%s", when)), text));
+	}
+	note("of 50 times, the other node was behind at %d", behind);
+}
+
 static void a_compacted_time_is_no_data(struct cluster *c)
 {
 	struct run_result r;
@@ -116,6 +134,32 @@ static void a_compacted_time_is_no_data(struct cluster *c)
 		assert_true(file_is(at(c, node, path("gone@%s", late)), "2"));
 		assert_true(file_is(at(c, node, path("gone@%llu", (unsigned long long)floor)), "2"));
 	}
+}
+
+/* What the kernel knows of a tree that is compacted does not open it. */
+static void a_compacted_tree_cannot_be_opened(struct cluster *c)
+{
+	struct run_result r;
+
+	assert_int_equal(mkdir(at(c, 0, "old"), 0755), 0);
+	int then = (int)write_and_tell(c, 0, "old/f", "1");
+	int now = (int)write_and_tell(c, 0, "old/f", "2");
+	assert_true(file_is(at(c, 0, path("@%d/old/f", then)), "1"));
+	assert_int_equal(try_open(at(c, 0, path("@%d/old", then)), O_RDONLY | O_DIRECTORY), 0);
+	int fd = open(at(c, 0, path("@%d/old/f", then)), O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	tallyctl(c, 0, &r, "compact", path("%d", now), NULL);
+	assert_int_equal(r.status, 0);
+	run_done(&r);
+	cluster_agree(c);
+	assert_int_equal(try_open(at(c, 0, path("@%d/old/f", then)), O_RDONLY), -ENODATA);
+	assert_int_equal(try_open(at(c, 0, path("@%d/old", then)), O_RDONLY | O_DIRECTORY), -ENODATA);
+	assert_int_equal(try_open(at(c, 0, path("old/f@%d", then)), O_RDONLY), -ENODATA);
+	char text[4];
+	assert_int_equal(read(fd, text, sizeof(text)), 1);
+	assert_int_equal(text[0], '1');
+	close(fd);
+	assert_true(file_is(at(c, 0, path("@%d/old/f", now)), "2"));
 }
 
 /* --- errors --- */
@@ -336,7 +380,9 @@ static void all_of_it(struct cluster *c)
 	the_revisions_of_a_key_are_listed(c);
 	names_of_the_shapes_cannot_be_made(c);
 	what_is_to_come_and_what_makes_no_sense_is_not_there(c);
+	a_time_is_settled_once_something_later_is_known(c);
 	a_compacted_time_is_no_data(c);
+	a_compacted_tree_cannot_be_opened(c);
 }
 
 static void linearizable_one_node(void **state)
