@@ -445,6 +445,31 @@ static void attributes_in_the_past(void **state)
 	attributes_are_those_of_then(cluster_up(3, "consistency=serial"));
 }
 
+static void the_settled_past_needs_no_quorum(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(3, "timeout=1s");
+	int leader = cluster_leader(c), left = (leader + 1) % 3;
+	char when[40];
+	unsigned long long rev = write_and_tell(c, leader, "f", "one");
+	snprintf(when, sizeof(when), "%s", moment(0));
+	write_and_tell(c, leader, "f", "two");
+	cluster_agree(c);
+	node_kill(c, leader);
+	node_kill(c, (leader + 2) % 3);
+	double began = now_seconds();
+	assert_true(file_is(at(c, left, path("f@%llu", rev)), "one"));
+	assert_true(file_is(at(c, left, path("@%llu/f", rev)), "one"));
+	assert_true(file_is(at(c, left, path("f@%s", when)), "one"));
+	assert_true(file_is(at(c, left, path("@%s/f", when)), "one"));
+	assert_int_equal(try_open(at(c, left, "@2001-01-01T00:00:00Z"), O_RDONLY), -ENOENT);
+	assert_true(now_seconds() - began < 0.9);
+	/* What the newest is, one cannot know alone. */
+	assert_int_equal(try_open(at(c, left, "f@-1"), O_RDONLY), -ETIMEDOUT);
+	assert_int_equal(try_open(at(c, left, path("f@%s", moment(0))), O_RDONLY), -ETIMEDOUT);
+	assert_int_equal(try_open(at(c, left, path("f@%llu", rev + 100)), O_RDONLY), -ETIMEDOUT);
+}
+
 static void another_mark(void **state)
 {
 	(void)state;
@@ -481,6 +506,7 @@ int main(void)
 		TEST(programs_on_serial_mounts_of_three),
 		TEST(links_in_the_past),
 		TEST(attributes_in_the_past),
+		TEST(the_settled_past_needs_no_quorum),
 		TEST(another_mark),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

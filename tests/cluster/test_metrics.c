@@ -187,22 +187,23 @@ static void the_text_is_as_prometheus_has_it(void **state)
 /* What a script or a function does to some figures of one node. */
 struct account {
 	const struct cluster *c;
+	int node;
 	char *first; /* from here to `before` nothing was done: what reading @metrics costs by itself */
 	char *before;
 	char *after;
 };
 
-static void open_account(struct account *a, const struct cluster *c)
+static void open_account(struct account *a, const struct cluster *c, int node)
 {
-	free(load(c, 0));
-	*a = (struct account){.c = c, .first = load(c, 0)};
-	a->before = load(c, 0);
+	free(load(c, node));
+	*a = (struct account){.c = c, .node = node, .first = load(c, node)};
+	a->before = load(c, node);
 }
 
 static void close_account(struct account *a)
 {
 	free(a->after);
-	a->after = load(a->c, 0);
+	a->after = load(a->c, a->node);
 }
 
 static void end_account(struct account *a)
@@ -226,15 +227,17 @@ static void moved(const struct account *a, const char *name, double by)
 		cluster_fail("%s moved by %.0f, not %.0f", name, did, by);
 }
 
+/* On the leader's mount. */
 static void the_cost_of_a_read_is_one_round(struct cluster *c)
 {
 	struct account a;
-	const char *name = path("%s/known", c->nodes[0].mount);
+	int leader = cluster_leader(c);
+	const char *name = path("%s/known", c->nodes[leader].mount);
 	char text[16];
 
 	assert_int_equal(file_write(name, "text"), 0);
 	assert_int_equal(file_read(name, text, sizeof(text)), 4);
-	open_account(&a, c);
+	open_account(&a, c, leader);
 	for (int i = 0; i < 10; i++) {
 		int fd = open(name, O_RDONLY | O_CLOEXEC);
 		assert_true(fd >= 0);
@@ -254,12 +257,34 @@ static void the_cost_of_a_read_is_one_round(struct cluster *c)
 	end_account(&a);
 }
 
+static void a_read_costs_one_round_among_three(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(3, NULL);
+	the_cost_of_a_read_is_one_round(c);
+	/* On another's: as many barriers, each of which has asked the leader. */
+	struct account a;
+	int other = (cluster_leader(c) + 1) % 3;
+	const char *name = path("%s/known", c->nodes[other].mount);
+	assert_true(file_is(name, "text"));
+	open_account(&a, c, other);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(try_open(name, O_RDONLY), 0);
+	close_account(&a);
+	moved(&a, "tallyfs_fuse_requests_total{op=\"open\"}", 10);
+	moved(&a, "tallyfs_fuse_requests_total{op=\"lookup\"}", 0);
+	moved(&a, "tallyfs_read_barriers_total", 10);
+	moved(&a, "tallyfs_raft_read_rounds_total", 0);
+	assert_true(value_of(a.after, "tallyfs_raft_read_questions_total") >= value_of(a.before, "tallyfs_raft_read_questions_total") + 10);
+	end_account(&a);
+}
+
 static void writes_are_counted_once(struct cluster *c)
 {
 	struct account a;
 	const char *m = c->nodes[0].mount;
 
-	open_account(&a, c);
+	open_account(&a, c, 0);
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(file_write(path("%s/w%d", m, i), "text"), 0);
 	assert_int_equal(mkdir(path("%s/d", m), 0755), 0);
@@ -285,7 +310,7 @@ static void errors_are_counted(struct cluster *c)
 	const char *m = c->nodes[0].mount;
 
 	assert_int_equal(file_write(path("%s/file", m), "text"), 0);
-	open_account(&a, c);
+	open_account(&a, c, 0);
 	assert_int_equal(try_open(path("%s/missing", m), O_RDONLY), -ENOENT);
 	assert_int_equal(mkdir(path("%s/x@12345678", m), 0755), -1);
 	assert_int_equal(link(path("%s/file", m), path("%s/link", m)), -1);
@@ -304,7 +329,7 @@ static void clients_are_counted(struct cluster *c)
 	struct account a;
 	struct run_result r;
 
-	open_account(&a, c);
+	open_account(&a, c, 0);
 	for (int i = 0; i < 3; i++) {
 		tallyctl(c, 0, &r, "put", "by/client", "x", NULL);
 		assert_int_equal(r.status, 0);
@@ -337,7 +362,7 @@ static void a_serial_read_asks_nobody(void **state)
 	struct cluster *c = cluster_up(1, "consistency=serial");
 	struct account a;
 	assert_int_equal(file_write(path("%s/f", c->nodes[0].mount), "text"), 0);
-	open_account(&a, c);
+	open_account(&a, c, 0);
 	for (int i = 0; i < 10; i++)
 		assert_true(file_is(path("%s/f", c->nodes[0].mount), "text"));
 	close_account(&a);
@@ -407,7 +432,7 @@ static void the_kernel_keeps_the_past(void **state)
 		assert_int_equal(file_write(path("%s/d/f0", m), "now"), 0);
 		read_the_past(m, then);
 		read_the_past(m, then);
-		open_account(&a, c);
+		open_account(&a, c, 0);
 		read_the_past(m, then);
 		close_account(&a);
 		/* The directory d of the present is on the way of two paths: on a linearizable mount names are kept, so it is not looked up either. */
@@ -429,8 +454,8 @@ static void the_kernel_keeps_the_past(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_text_is_as_prometheus_has_it), TEST(figures_move_by_what_is_done), TEST(a_serial_read_asks_nobody),
-		TEST(they_are_read_without_a_quorum),   TEST(the_kernel_keeps_the_past),
+		TEST(the_text_is_as_prometheus_has_it), TEST(figures_move_by_what_is_done),   TEST(a_read_costs_one_round_among_three),
+		TEST(a_serial_read_asks_nobody),        TEST(they_are_read_without_a_quorum), TEST(the_kernel_keeps_the_past),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -251,6 +251,8 @@ static void name(struct span bytes)
 	for (int in_root = 0; in_root < 2; in_root++) {
 		struct path_name p = path_parse(text, in_root, PATH_MARK);
 		FUZZ_CHECK(p.base_len <= strlen(text) && (p.shape != PATH_PLAIN || p.base_len == strlen(text)));
+		FUZZ_CHECK(p.shape == PATH_PLAIN || text[p.base_len] == PATH_MARK);
+		FUZZ_CHECK(!p.no_date || (p.shape == PATH_TIME && p.time_ns == 0));
 	}
 }
 
