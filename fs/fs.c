@@ -116,6 +116,7 @@ static const struct fuse_lowlevel_ops operations = {
 	.create = op_create,
 	.read = op_read,
 	.write = op_write,
+	.fallocate = op_fallocate,
 	.flush = op_flush,
 	.fsync = op_fsync,
 	.release = op_release,

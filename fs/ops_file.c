@@ -77,6 +77,20 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 		fuse_reply_write(req, size);
 }
 
+/* Space is not set aside for a file: what counts is its size. Mode 0 makes it as large as asked for, filled with zeros, and never smaller. */
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t size, struct fuse_file_info *file)
+{
+	struct handle *h = handle_of(file);
+	int error = mode ? -EOPNOTSUPP : 0;
+
+	(void)ino;
+	pthread_mutex_lock(&h->lock);
+	if (!error && (uint64_t)offset + (uint64_t)size > handle_size(h))
+		error = handle_truncate(h, (uint64_t)offset + (uint64_t)size);
+	pthread_mutex_unlock(&h->lock);
+	request_refuse(req, error);
+}
+
 static bool same_process(pid_t opener, pid_t caller)
 {
 	if (opener == caller)

@@ -495,6 +495,26 @@ static void an_unlinked_file_shows_what_was_written_to_it_since(void **state)
 	close(writer);
 }
 
+static void fallocate_makes_a_file_as_large_as_asked_for_and_never_smaller(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(1, NULL);
+	struct stat st;
+	const char *f = path("%s/f", mnt(c));
+	int fd = open(f, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	assert_int_equal(write(fd, "abc", 3), 3);
+	assert_int_equal(fallocate(fd, 0, 2, 4), 0);
+	assert_int_equal(fallocate(fd, 0, 0, 2), 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_size, 6);
+	assert_int_equal(fallocate(fd, 0, 0, 65 << 20) < 0 ? errno : 0, EFBIG);
+	assert_int_equal(fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 0, 1) < 0 ? errno : 0, EOPNOTSUPP);
+	assert_int_equal(close(fd), 0);
+	char text[16];
+	assert_int_equal(file_read(f, text, sizeof(text)), 6);
+	assert_memory_equal(text, "abc\0\0\0", 6);
+}
+
 static void access_tells_what_is_there_and_what_can_be_executed(void **state)
 {
 	(void)state;
@@ -679,6 +699,7 @@ int main(void)
 		STORY(a_handle_read_from_its_end_to_its_start_is_of_one_revision),
 		STORY(of_two_that_create_and_truncate_the_last_to_close_stands_whole),
 		STORY(an_unlinked_file_shows_what_was_written_to_it_since),
+		STORY(fallocate_makes_a_file_as_large_as_asked_for_and_never_smaller),
 		STORY(access_tells_what_is_there_and_what_can_be_executed),
 		STORY(a_file_whose_directory_went_before_its_close_is_reported_lost),
 		STORY(writers_of_different_ranges_and_appenders_merge),

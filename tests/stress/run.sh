@@ -105,13 +105,20 @@ stop() {
 		grep -q '^health: ok$' "$dir/m$i/@status" || report FAIL health "m$i" 0 "$(grep '^health' "$dir/m$i/@status" 2>&1)"
 	done
 	"$build/tallyctl" --endpoints "$dir/d1,$dir/d2,$dir/d3" endpoint hash >"$dir/hash" 2>&1 || report FAIL hash - 0 "$(tail -n 1 "$dir/hash")"
-	for i in 1 2 3; do umount "$dir/m$i" || report FAIL umount "m$i" 0 "$(fuser -vm "$dir/m$i" 2>&1 | tail -n 1)"; done
+	for i in 1 2 3; do end_mount $i; done
 	for pid in $pids; do wait "$pid" || report FAIL end - 0 "a daemon ended with status $?"; done
 	pids=
 	grep -hE ' (error|warn): ' "$dir"/log? | grep -v 'system clock' | sort | uniq -c | sort -rn | head -5
 	report PASS nodes all "$(since "$begin")" "$(awk '{ printf "%s ", $2 }' "$dir/hash")"
 	rm -rf "$dir"/d? "$dir"/log?
 	rm -rf "$dir"/d? "$dir"/log?
+}
+
+# The others wait for it: it ends in any case.
+end_mount() {
+	umount "$dir/m$1" && return
+	report FAIL umount "m$1" 0 "$(fuser -vm "$dir/m$1" 2>&1 | tail -n 1)"
+	umount -l "$dir/m$1"
 }
 
 # stressor NAME I OPTION...: in the background; leaves its line in $dir/line.I
