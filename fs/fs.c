@@ -14,6 +14,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -186,7 +187,9 @@ static int mount_session(struct fs *fs, char *why, size_t why_size)
 		snprintf(why, why_size, "cannot mount on %s: %s", fs->config.mountpoint,
 			 libfuse_said[0] ? libfuse_said : "is /dev/fuse there, and may this user mount?");
 	else
-		fs->mounted = mountpoint_device(fs->config.mountpoint, &fs->device);
+		fs->mounted = true;
+	if (fs->mounted && !mountpoint_device(fs->config.mountpoint, &fs->device))
+		log_warn("/proc/self/mountinfo does not show %s", fs->config.mountpoint);
 	return error;
 }
 
@@ -319,12 +322,25 @@ static bool is_seen(const struct fs *fs)
 	return mountpoint_device(fs->config.mountpoint, &seen) && seen == fs->device;
 }
 
+/* Ends the connection, and all calls that wait in it, without an unmount. */
+static void cut(struct fs *fs)
+{
+	int nobody = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (nobody < 0)
+		return;
+	dup3(nobody, fuse_session_fd(fs->session), O_CLOEXEC);
+	close(nobody);
+}
+
 /* libfuse detaches whatever is seen at the mount point: after a lazy unmount that is another's. And it detaches nothing if the connection was severed,
  * by an unmount or by an abort, which leaves the mount there, dead. */
 static void detach(struct fs *fs)
 {
-	if (fs->mounted && (is_severed(fs) || is_seen(fs)))
+	if (fs->mounted && (!fs->device || is_severed(fs) || is_seen(fs)))
 		fuse_session_unmount(fs->session);
+	else
+		cut(fs);
 	if (fs->mounted && is_seen(fs))
 		mountpoint_clear(fs->config.mountpoint);
 }

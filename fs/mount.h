@@ -21,7 +21,7 @@ struct fs {
 	struct directory *directories;
 	struct fuse_session *session;
 	_Atomic long mount_id; /* as holders.h has it; 0: not asked for yet */
-	dev_t device;          /* of the mount, while it is mounted */
+	dev_t device;          /* of the mount; 0: not known */
 	bool mounted;
 	atomic_bool ready_told;
 	pthread_mutex_t idle_lock;
