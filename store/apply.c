@@ -224,6 +224,7 @@ static bool step_run(struct step *s, uint64_t index, uint64_t term, struct apply
 	step_commit(s);
 	uint64_t revision = mvcc_end(s->a->m, changes ? p->time_ns : mvcc_last_time(s->a->m));
 	fill(s, out);
+	out->result.changed = changes;
 	out->result.revision = revision;
 	return true;
 }

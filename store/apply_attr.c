@@ -56,6 +56,7 @@ int apply_setattr(struct plan *p, const struct command *c)
 	if (!resized && (c->set_mask & ~(uint32_t)SET_SIZE) == 0)
 		return 0;
 	plan_update(p, at);
+	at->attributes = !resized;
 	if (resized)
 		content_changed(p, c, &at->record);
 	attr_set(p, c, &at->record);
@@ -65,6 +66,7 @@ int apply_setattr(struct plan *p, const struct command *c)
 static void put_xattrs(struct plan *p, struct change *at)
 {
 	plan_update(p, at);
+	at->attributes = true;
 	at->record.xattrs = (struct span){p->xattrs.data, p->xattrs.size};
 	p->target = at;
 }

@@ -305,13 +305,13 @@ bool plan_is_empty(const struct plan *p)
 }
 
 /* mvcc_put writes the sub-revision, which it alone knows. */
-static void commit_record(struct plan *p, struct record *r, bool created)
+static void commit_record(struct plan *p, struct record *r, bool created, bool attributes)
 {
 	r->modified = (struct rev){.main = mvcc_next_revision(p->m)};
 	if (created)
 		r->created = r->modified;
 	r->version = created ? 1 : r->version + 1;
-	r->flags = 0;
+	r->flags = attributes ? RECORD_ATTRIBUTES : 0;
 	mvcc_put(p->m, r);
 }
 
@@ -333,7 +333,7 @@ static void commit_put(struct plan *p, struct change *at)
 	if (r->ino == 0)
 		r->ino = mvcc_next_ino(p->m);
 	content_commit(p, at);
-	commit_record(p, r, at->created);
+	commit_record(p, r, at->created, at->attributes);
 }
 
 static bool lives_at(struct plan *p, struct span key, uint64_t revision)
@@ -359,7 +359,7 @@ static void commit_moves(struct plan *p)
 		if (!p->swap || !lives_at(p, to, before))
 			mvcc_tombstone(p->m, from);
 		r.key = to;
-		commit_record(p, &r, true);
+		commit_record(p, &r, true, false);
 		record_done(&r);
 	}
 }

@@ -45,6 +45,7 @@ struct change {
 	uint8_t action;         /* enum change_action */
 	bool live;              /* as the plan leaves it */
 	bool created;           /* by this command, which starts its version at 1 */
+	bool attributes;        /* nothing else of it changes */
 	bool replaced;          /* its content is: it leaves the lease that it was attached to, unless `lease` is that one */
 	int32_t links;          /* what record.nlink changes by */
 	uint64_t stored_blocks; /* of the file as the store has it; 0 if inline */

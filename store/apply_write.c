@@ -100,6 +100,7 @@ int apply_write(struct plan *p, const struct command *c)
 		return 0;
 	plan_update(p, at);
 	at->replaced = wrote;
+	at->attributes = !wrote;
 	if (wrote)
 		content_changed(p, c, &at->record);
 	attr_set(p, c, &at->record);

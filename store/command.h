@@ -119,6 +119,7 @@ struct command {
 
 struct command_result {
 	int error;         /* 0 or a negative errno */
+	bool changed;      /* it made `revision` */
 	uint64_t revision; /* the store's revision after the command */
 	uint64_t
 		count; /* DELETE: keys deleted; LOAD: keys put; TXN: 1 if all comparisons held; LEASE_REVOKE: keys deleted; else of a lease: its time, in seconds */

@@ -11,11 +11,8 @@
 #define FOLLOW_REVISIONS_MAX 65536u
 
 struct kept {
-	struct rev rev;
-	uint8_t type;
-	uint16_t key_size;
-	uint16_t to_size;
-	char *bytes; /* key, then to */
+	struct mvcc_event event; /* its spans in `bytes` */
+	char *bytes;
 };
 
 struct watch_hub {
@@ -65,8 +62,8 @@ static struct kept *ring_at(struct watch_hub *h, size_t i)
 static void ring_drop(struct watch_hub *h)
 {
 	struct kept *oldest = ring_at(h, 0);
-	h->first = after(oldest->rev, oldest->type);
-	h->bytes -= (size_t)oldest->key_size + oldest->to_size;
+	h->first = after(oldest->event.rev, oldest->event.type);
+	h->bytes -= oldest->event.key.size + oldest->event.to.size;
 	free(oldest->bytes);
 	h->head = (h->head + 1) % WATCH_RING_EVENTS;
 	h->count--;
@@ -78,13 +75,15 @@ static void ring_add(void *ctx, const struct mvcc_event *e)
 	while (h->count == WATCH_RING_EVENTS || (h->count > 0 && h->bytes > WATCH_RING_BYTES))
 		ring_drop(h);
 	struct kept *k = ring_at(h, h->count++);
-	*k = (struct kept){.rev = e->rev, .type = e->type, .key_size = (uint16_t)e->key.size, .to_size = (uint16_t)e->to.size};
 	k->bytes = malloc(e->key.size + e->to.size + 1);
 	if (!k->bytes)
 		abort();
 	memcpy(k->bytes, e->key.data, e->key.size);
 	if (e->to.size > 0)
 		memcpy(k->bytes + e->key.size, e->to.data, e->to.size);
+	k->event = *e;
+	k->event.key.data = k->bytes;
+	k->event.to.data = k->bytes + e->key.size;
 	h->bytes += e->key.size + e->to.size;
 }
 
@@ -168,6 +167,11 @@ bool watch_ready(const struct watch_hub *h, const struct watch *w)
 	return w->next.main <= mvcc_revision(h->m);
 }
 
+uint64_t watch_told(const struct watch_hub *h)
+{
+	return atomic_load(&h->told);
+}
+
 uint64_t watch_oldest(const struct watch_hub *h)
 {
 	return mvcc_compact_revision(h->m) + 1;
@@ -233,7 +237,7 @@ static size_t ring_find(struct watch_hub *h, struct rev from)
 	size_t high = h->count;
 	while (low < high) {
 		size_t middle = (low + high) / 2;
-		if (rev_less(ring_at(h, middle)->rev, from))
+		if (rev_less(ring_at(h, middle)->event.rev, from))
 			low = middle + 1;
 		else
 			high = middle;
@@ -244,12 +248,8 @@ static size_t ring_find(struct watch_hub *h, struct rev from)
 /* With the lock held shared; the watcher's position is in the ring. */
 static void read_ring(struct watch_hub *h, struct watch *w, struct reading *r)
 {
-	for (size_t i = ring_find(h, w->next); i < h->count && !r->full; i++) {
-		const struct kept *k = ring_at(h, i);
-		const struct mvcc_event e = {
-			.type = k->type, .rev = k->rev, .key = {k->bytes, k->key_size}, .to = {k->bytes + k->key_size, k->to_size}};
-		take(r, &e);
-	}
+	for (size_t i = ring_find(h, w->next); i < h->count && !r->full; i++)
+		take(r, &ring_at(h, i)->event);
 	w->next = r->full ? r->resume : h->next;
 }
 

@@ -47,6 +47,9 @@ uint64_t watch_count(const struct watch_hub *h);
 /* May watch_read find something? */
 bool watch_ready(const struct watch_hub *h, const struct watch *w);
 
+/* The revision that listeners were told of last: those who submitted the commands up to it have their answers. */
+uint64_t watch_told(const struct watch_hub *h);
+
 /* The oldest revision whose changes are still to be had. */
 uint64_t watch_oldest(const struct watch_hub *h);
 

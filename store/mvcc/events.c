@@ -11,6 +11,8 @@ struct item {
 	struct rev rev;
 	uint8_t flags;
 	uint64_t ino;
+	uint32_t mode;
+	bool created;
 	size_t key; /* offset in the text */
 	uint16_t key_size;
 };
@@ -32,7 +34,7 @@ static int add(void *ctx, struct rev rev, struct span bytes)
 	b->error = record_peek(bytes, &o);
 	if (b->error)
 		return b->error;
-	b->items[b->count++] = (struct item){rev, o.flags, o.ino, b->text.size, (uint16_t)o.key.size};
+	b->items[b->count++] = (struct item){rev, o.flags, o.ino, o.mode, o.created_main == rev.main, b->text.size, (uint16_t)o.key.size};
 	writer_raw(&b->text, o.key.data, o.key.size);
 	return b->count == b->room;
 }
@@ -132,18 +134,31 @@ static bool is_rename(const struct item *gone, const struct item *put)
 	       gone->rev.main == put->rev.main && gone->ino != 0;
 }
 
+static struct mvcc_event event_of(const struct batch *b, const struct item *at)
+{
+	struct mvcc_event e = {.rev = at->rev, .ino = at->ino, .key = {b->text.data + at->key, at->key_size}};
+
+	e.type = at->flags & RECORD_TOMBSTONE ? MVCC_EVENT_DELETE : MVCC_EVENT_PUT;
+	if (e.type == MVCC_EVENT_DELETE)
+		return e;
+	e.mode = at->mode;
+	e.created = at->created;
+	e.attributes = at->flags & RECORD_ATTRIBUTES;
+	return e;
+}
+
 /* Tells items up to `count`, or one more if it belongs to the last. Returns how many. */
 static size_t tell(const struct batch *b, size_t count, void (*fn)(void *ctx, const struct mvcc_event *e), void *ctx)
 {
 	size_t i = 0;
 	while (i < count) {
 		const struct item *at = &b->items[i++];
-		struct mvcc_event e = {.rev = at->rev, .key = {b->text.data + at->key, at->key_size}};
+		struct mvcc_event e = event_of(b, at);
 		if ((at->flags & RECORD_TOUCH) || at->key_size == 0)
 			continue;
-		e.type = at->flags & RECORD_TOMBSTONE ? MVCC_EVENT_DELETE : MVCC_EVENT_PUT;
 		if (i < b->count && is_rename(at, &b->items[i])) {
 			e.type = MVCC_EVENT_RENAME;
+			e.mode = b->items[i].mode;
 			e.to = (struct span){b->text.data + b->items[i].key, b->items[i].key_size};
 			i++;
 		}

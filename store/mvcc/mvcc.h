@@ -48,7 +48,8 @@ struct rev {
 
 enum record_flag {
 	RECORD_TOMBSTONE = 1, /* the key was deleted at this revision */
-	RECORD_TOUCH = 2      /* only a directory's times or link count, because a child came or went: not a version of its own */
+	RECORD_TOUCH = 2,     /* only a directory's times or link count, because a child came or went: not a version of its own */
+	RECORD_ATTRIBUTES = 4 /* its content and its name are those of the version before */
 };
 
 /* A key as one revision left it. */
@@ -211,7 +212,11 @@ enum mvcc_event_type {
 	MVCC_EVENT_RENAME = 3 /* from key to `to`; of a directory: each key below it, too */
 };
 struct mvcc_event {
-	uint8_t type; /* enum mvcc_event_type */
+	uint8_t type;    /* enum mvcc_event_type */
+	bool created;    /* of a put: there was no such key before */
+	bool attributes; /* of a put: neither content nor name changed */
+	uint32_t mode;   /* of a put or a rename, with S_IFMT; 0 of a delete */
+	uint64_t ino;    /* of what was put, deleted or renamed */
 	struct rev rev;
 	struct span key;
 	struct span to;

@@ -153,6 +153,7 @@ int record_peek(struct span bytes, struct record_outline *out)
 	out->ino = get64(p + 8);
 	out->size = get64(p + 16);
 	out->time_ns = (int64_t)get64(p + 24);
+	out->created_main = get64(p + 40);
 	return 0;
 }
 

@@ -24,6 +24,7 @@ struct record_outline {
 	uint64_t ino;
 	uint64_t size;
 	int64_t time_ns;
+	uint64_t created_main;
 	uint32_t mode;
 	uint8_t flags;
 };
