@@ -207,6 +207,7 @@ int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, c
 	fs->operations = &operations;
 	fs->metrics = metrics_new();
 	nodes_init(&fs->nodes, MVCC_ROOT_INO);
+	pthread_mutex_init(&fs->numbers_lock, NULL);
 	pthread_mutex_init(&fs->handles_lock, NULL);
 	pthread_mutex_init(&fs->idle_lock, NULL);
 	pthread_condattr_init(&monotonic);
@@ -375,5 +376,6 @@ void fs_free(struct fs *fs)
 	pthread_cond_destroy(&fs->idle);
 	pthread_mutex_destroy(&fs->idle_lock);
 	pthread_mutex_destroy(&fs->handles_lock);
+	pthread_mutex_destroy(&fs->numbers_lock);
 	free(fs);
 }

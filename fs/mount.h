@@ -17,6 +17,9 @@ struct fs {
 	struct metrics *metrics;
 	const struct endpoint *clients; /* for metrics_text; NULL: none */
 	struct nodes nodes;
+	pthread_mutex_t numbers_lock; /* of numbers.h */
+	uint64_t numbers_next;
+	uint64_t numbers_end;
 	pthread_mutex_t handles_lock; /* the lists of open handles in nodes, and of directories */
 	struct directory *directories;
 	struct fuse_session *session;

@@ -59,6 +59,14 @@ bool node_provisional(const struct node *n)
 	return n->kind == NODE_LIVE && n->ino == 0;
 }
 
+void node_show_as(struct node *n, uint64_t number)
+{
+	uint64_t none = 0;
+
+	if (atomic_compare_exchange_strong(&n->shown, &none, number))
+		n->unused = number;
+}
+
 /* FNV-1a, begun from the parent's address. */
 static size_t bucket_of(const struct nodes *t, const struct node *parent, const char *name)
 {

@@ -36,14 +36,16 @@ struct node_target {
 struct node {
 	enum node_kind kind; /* these do not change */
 	uint64_t rev;
-	mode_t type;            /* S_IFMT */
-	uint64_t number;        /* counts nodes: the inode number shown where there is no record's */
-	_Atomic uint64_t ino;   /* 0 until a provisional file is published */
-	atomic_bool cancelled;  /* unlinked: nothing written to it is published any more */
-	atomic_uint writers;    /* open handles that may write */
-	struct handle *handles; /* all open handles; handle.c locks it */
-	struct node *parent;    /* the rest belongs to the table */
-	struct node *next;      /* in its bucket */
+	mode_t type;             /* S_IFMT */
+	uint64_t number;         /* counts nodes: the inode number shown where there is no record's */
+	_Atomic uint64_t ino;    /* 0 until a provisional file is published */
+	_Atomic uint64_t shown;  /* of a file that is made here: the inode number that it is shown with until it is published; or 0 */
+	_Atomic uint64_t unused; /* the same until a publication has asked for it */
+	atomic_bool cancelled;   /* unlinked: nothing written to it is published any more */
+	atomic_uint writers;     /* open handles that may write */
+	struct handle *handles;  /* all open handles; handle.c locks it */
+	struct node *parent;     /* the rest belongs to the table */
+	struct node *next;       /* in its bucket */
 	struct node *all_next;
 	struct node **all_at;
 	char *name;
@@ -73,6 +75,8 @@ uint64_t nodes_id(const struct nodes *t, const struct node *n);
 bool nodes_bound(struct nodes *t, const struct node *n);
 /* Made here, not published yet. */
 bool node_provisional(const struct node *n);
+/* The file that is made here is to have this inode number, unless it has one already. */
+void node_show_as(struct node *n, uint64_t number);
 
 /* The node for what was found under a name, with one more lookup; a node bound there that stood for something else becomes loose. */
 struct node *nodes_enter(struct nodes *t, struct node *parent, const char *name, const struct node_target *target);

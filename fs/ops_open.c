@@ -4,6 +4,7 @@
 #include "fs/control.h"
 #include "fs/entry.h"
 #include "fs/exclusive.h"
+#include "fs/numbers.h"
 #include "fs/publish.h"
 #include "fs/view.h"
 
@@ -133,6 +134,7 @@ static void create_provisional(struct request *rq, uint64_t reservation)
 	struct node *n = nodes_enter(&rq->fs->nodes, rq->node, rq->name, &target);
 	struct handle *h = handle_new(rq, n, NULL, O_RDWR);
 
+	node_show_as(n, rq->number);
 	h->creates = true;
 	h->reservation = reservation;
 	h->create_mode = rq->mode & 07777;
@@ -168,6 +170,20 @@ static void create_reserved(struct request *rq, int error)
 	request_error(rq, error);
 }
 
+static void create_numbered(struct request *rq, int error)
+{
+	if (error)
+		request_error(rq, error);
+	else if (rq->file.flags & O_EXCL)
+		exclusive_reserve(rq, create_reserved);
+	else if (rq->fs->config.linearizable)
+		/* The kernel never remembers that a name is missing, so a LOOKUP within this same open(2) has just passed a barrier:
+		 * there is a quorum, and this node has all that was there before the call. */
+		create_deferred(rq, 0);
+	else
+		request_barrier(rq, create_deferred);
+}
+
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *file)
 {
 	struct fs *fs = fs_of(req);
@@ -179,12 +195,6 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	int error = entry_admissible(fs, rq->node, name);
 	if (error)
 		request_error(rq, error);
-	else if (file->flags & O_EXCL)
-		exclusive_reserve(rq, create_reserved);
-	else if (fs->config.linearizable)
-		/* The kernel never remembers that a name is missing, so a LOOKUP within this same open(2) has just passed a barrier:
-		 * there is a quorum, and this node has all that was there before the call. */
-		create_deferred(rq, 0);
 	else
-		request_barrier(rq, create_deferred);
+		numbers_take(rq, create_numbered);
 }

@@ -138,6 +138,9 @@ static int submit(struct request *rq)
 			return size == -ESTALE ? -ENOENT : size;
 		c.key = (struct span){key, (size_t)size};
 		c.write_flags = WRITE_CREATE;
+		/* Once: after a failure nobody knows whether it is used. */
+		c.ino = atomic_exchange(&h->node->unused, 0);
+		c.write_flags |= c.ino ? WRITE_NUMBERED : 0;
 		c.mode = S_IFREG | (h->create_mode & 07777);
 		c.uid = h->create_uid;
 		c.gid = h->create_gid;

@@ -41,6 +41,8 @@ struct request {
 	pid_t pid;      /* of the calling thread */
 	uint32_t uid;
 	uint32_t gid;
+	uint64_t number; /* of numbers_take */
+	request_step *number_taken;
 	request_step *after;    /* where to go on after publish_start */
 	struct request *queued; /* behind a publication */
 	struct metrics_call call;

@@ -109,7 +109,7 @@ void view_stat(const struct record *r, uint64_t rev, struct stat *st)
 void view_stat_bare(const struct node *n, mode_t mode, struct stat *st)
 {
 	*st = (struct stat){
-		.st_ino = INO_SYNTHETIC | n->number,
+		.st_ino = n->shown ? n->shown : INO_SYNTHETIC | n->number,
 		.st_mode = mode,
 		.st_nlink = S_ISDIR(mode) ? 2 : 1,
 		.st_blksize = BLOCK_BYTES,

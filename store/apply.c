@@ -37,6 +37,7 @@ static int (*const commands[])(struct plan *p, const struct command *c) = {
 	[COMMAND_LEASE_GRANT] = apply_lease_grant,
 	[COMMAND_LEASE_REVOKE] = apply_lease_revoke,
 	[COMMAND_LEASE_KEEPALIVE] = apply_lease_keepalive,
+	[COMMAND_NUMBERS] = apply_numbers,
 };
 
 static int load_members(struct apply *a)
@@ -166,12 +167,27 @@ static void drop_stages(struct step *s)
 	session->stages = session->floor < session->stages_end;
 }
 
+/* Inode numbers change hands: some are given, or one is used. */
+static void commit_numbers(struct step *s)
+{
+	struct plan *p = &s->a->plan;
+	if (p->number > 0)
+		session_use(s->session, p->number);
+	if (s->c->type != COMMAND_NUMBERS)
+		return;
+	p->done = mvcc_next_ino(s->a->m);
+	for (uint32_t i = 1; i < SESSION_NUMBERS; i++)
+		mvcc_next_ino(s->a->m);
+	session_give(s->session, p->done);
+}
+
 static void step_commit(struct step *s)
 {
 	struct apply *a = s->a;
 	struct session *session = s->session;
 	if (s->fresh && s->error == 0) {
 		plan_commit(&a->plan);
+		commit_numbers(s);
 		if (s->c->type == COMMAND_STAGE)
 			keep_stage(s);
 	}

@@ -109,7 +109,7 @@ void plan_reset(struct plan *p)
 	p->lease = NULL;
 	p->first_put = p->last_put = NULL;
 	p->target = NULL;
-	p->done = 0;
+	p->done = p->number = 0;
 	p->floor = 0;
 }
 

@@ -85,6 +85,7 @@ struct plan {
 	struct command_range *ranges; /* decoded from `staged` */
 	struct change *target;        /* whose record becomes the result's */
 	uint64_t done;                /* the result's count */
+	uint64_t number;              /* the inode number that the origin was given, and uses now; or 0 */
 	struct writer reply;          /* becomes the result's */
 };
 

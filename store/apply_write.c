@@ -60,6 +60,22 @@ static int ranges_of(struct plan *p, const struct command *c, struct edit *e)
 	return e->append && e->count > 1 ? -EINVAL : 0;
 }
 
+/* The number that the issuer wants it to have, if it may. */
+static void take_number(struct plan *p, const struct command *c, struct change *at)
+{
+	const struct session *s = sessions_find(p->sessions, c->id.origin);
+	if (!(c->write_flags & WRITE_NUMBERED) || !s || !session_may_use(s, c->ino))
+		return;
+	at->record.ino = p->number = c->ino;
+}
+
+int apply_numbers(struct plan *p, const struct command *c)
+{
+	(void)p;
+	(void)c;
+	return 0;
+}
+
 static int make_target(struct plan *p, const struct command *c, struct change *at)
 {
 	struct change *parent;
@@ -69,12 +85,13 @@ static int make_target(struct plan *p, const struct command *c, struct change *a
 	if (err < 0)
 		return err;
 	plan_create(p, c, parent, at, S_IFREG | (c->mode & 07777));
+	take_number(p, c, at);
 	return 0;
 }
 
 static int write_target(struct plan *p, const struct command *c, struct change **out)
 {
-	if (c->ino != 0)
+	if (c->ino != 0 && !(c->write_flags & WRITE_NUMBERED))
 		return plan_target(p, c, out);
 	int err = plan_at(p, c->key, out);
 	if (err < 0)

@@ -32,6 +32,7 @@
  *   lease   u64 lease, not 0
  *   ttl     u32 ttl_s
  *   renew   u64 renewals
+ *   numbers u32 numbers, COMMAND_NUMBERS_COUNT
  *
  *   ranges  u32 count, then count times: u64 offset, bytes
  *   bytes   u32 length, then that many; the value of a LOAD is bytes key, bytes value, ... to its end
@@ -74,7 +75,8 @@ enum field {
 	FIELD_REVISION = 16384,
 	FIELD_LEASE = 32768,
 	FIELD_TTL = 65536,
-	FIELD_RENEWALS = 131072
+	FIELD_RENEWALS = 131072,
+	FIELD_NUMBERS = 262144
 };
 
 /* 0: no command has that number yet. */
@@ -99,6 +101,7 @@ static const uint32_t fields_of[] = {
 	[COMMAND_LEASE_GRANT] = FIELD_LEASE | FIELD_TTL,
 	[COMMAND_LEASE_REVOKE] = FIELD_LEASE | FIELD_RENEWALS,
 	[COMMAND_LEASE_KEEPALIVE] = FIELD_LEASE,
+	[COMMAND_NUMBERS] = FIELD_NUMBERS,
 };
 #define TYPES_END (sizeof(fields_of) / sizeof(fields_of[0]))
 
@@ -174,6 +177,8 @@ static void encode_lease(struct writer *w, const struct command *c, unsigned fie
 		writer_u32(w, c->ttl_s);
 	if (fields & FIELD_RENEWALS)
 		writer_u64(w, c->renewals);
+	if (fields & FIELD_NUMBERS)
+		writer_u32(w, c->numbers);
 }
 
 static void encode_names(struct writer *w, const struct command *c, unsigned fields)
@@ -283,7 +288,7 @@ static void decode_write(struct reader *r, struct command *c)
 	c->write_flags = reader_u32(r);
 	c->truncate_to = reader_u64(r);
 	c->extend_to = reader_u64(r);
-	if (c->write_flags >= 2 * WRITE_STAGED)
+	if (c->write_flags & ~(uint32_t)(WRITE_CREATE | WRITE_EXCL | WRITE_APPEND | WRITE_STAGED | WRITE_NUMBERED))
 		reader_fail(r);
 	else if (c->write_flags & WRITE_STAGED)
 		decode_stage(r, c);
@@ -320,6 +325,8 @@ static void decode_lease(struct reader *r, struct command *c, unsigned fields)
 		c->ttl_s = reader_u32(r);
 	if (fields & FIELD_RENEWALS)
 		c->renewals = reader_u64(r);
+	if ((fields & FIELD_NUMBERS) && (c->numbers = reader_u32(r)) != COMMAND_NUMBERS_COUNT)
+		reader_fail(r);
 }
 
 static void decode_names(struct reader *r, struct command *c, unsigned fields)
@@ -397,6 +404,7 @@ static bool names_valid(const struct command *c)
 	case COMMAND_LEASE_GRANT:
 	case COMMAND_LEASE_REVOKE:
 	case COMMAND_LEASE_KEEPALIVE:
+	case COMMAND_NUMBERS:
 	case COMMAND_TXN: /* apply looks into it, and says what is wrong */
 		return true;
 	case COMMAND_PUT:

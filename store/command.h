@@ -30,6 +30,7 @@ enum command_type {
 	COMMAND_LEASE_REVOKE =
 		19, /* lease: it ends, and all keys attached to it are deleted. renewals: -ESTALE if it has another number; 0: whatever */
 	COMMAND_LEASE_KEEPALIVE = 20, /* lease: its time begins anew */
+	COMMAND_NUMBERS = 30,         /* numbers: so many inode numbers for the issuer to use; count tells the first */
 };
 
 enum command_set {
@@ -48,7 +49,10 @@ enum command_write_flag {
 	WRITE_EXCL = 2,    /* ... and fail with -EEXIST if it is */
 	WRITE_APPEND = 4,  /* the (single) range lands at the end as it is at commit; its offset is ignored */
 	WRITE_LEASED = 16, /* PUT: the key is attached to the lease; without it, it is detached from the one it has */
-	WRITE_STAGED = 8   /* the ranges are in the stage, encoded as below, cut into chunks; of a PUT: the value is */
+	WRITE_NUMBERED =
+		32, /* with WRITE_CREATE: the target is found by key; if it is made, it gets the number `ino`, if the issuer was given it (NUMBERS) in
+				the same boot and has not used it yet, else a fresh one */
+	WRITE_STAGED = 8 /* the ranges are in the stage, encoded as below, cut into chunks; of a PUT: the value is */
 };
 
 /* Identifies an operation for exactly-once application (dissertation, 6.3): applied the first time it is met, skipped after that. */
@@ -60,6 +64,9 @@ struct command_id {
 };
 /* sequence - floor stays below this (the origin holds back), so a session's memory is bounded. */
 #define COMMAND_WINDOW 4096u
+
+/* Inode numbers that are given out at a time. */
+#define COMMAND_NUMBERS_COUNT 256u
 
 struct command_range {
 	uint64_t offset;
@@ -115,6 +122,7 @@ struct command {
 	uint64_t lease;    /* LEASE_*; PUT with WRITE_LEASED: -ENOENT if there is none */
 	uint32_t ttl_s;
 	uint64_t renewals;
+	uint32_t numbers; /* NUMBERS: COMMAND_NUMBERS_COUNT */
 };
 
 struct command_result {
@@ -122,7 +130,7 @@ struct command_result {
 	bool changed;      /* it made `revision` */
 	uint64_t revision; /* the store's revision after the command */
 	uint64_t
-		count; /* DELETE: keys deleted; LOAD: keys put; TXN: 1 if all comparisons held; LEASE_REVOKE: keys deleted; else of a lease: its time, in seconds */
+		count; /* DELETE: keys deleted; LOAD: keys put; TXN: 1 if all comparisons held; LEASE_REVOKE: keys deleted; NUMBERS: the first; else of a lease: its time, in seconds */
 	struct record attr;  /* the target as the command left it; spans empty, memory NULL, ino 0 when there is none */
 	uint64_t lease;      /* LEASE_*: its id */
 	struct writer reply; /* TXN: its results, txn.h. Owned: whoever ends the result frees it */

@@ -2,17 +2,22 @@
  *
  *   name   session/ORIGIN in decimal
  *   value  u64 epoch, u64 floor, then a u64 for each 64 sequences from floor / 64 on, up to the last one applied: bit s % 64 is set
- *          if sequence s was applied. Valid: at most SESSION_WORDS words, the last not 0, no bit below the floor. */
+ *          if sequence s was applied; then, if it was given inode numbers, for each of SESSION_RANGES: u64 first, a bit for each that is used; and
+ *          a byte 1, by which the length tells. Valid: at most SESSION_WORDS words, the last not 0, no bit below the floor. */
 #include "store/session.h"
 
 #include "raft/raft.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PREFIX "session/"
+#define RANGES_BYTES (SESSION_RANGES * sizeof(struct session_numbers))
+
+_Static_assert(sizeof(struct session_numbers) == 8 + SESSION_NUMBERS / 8, "as it is written");
 
 static uint64_t *word_of(struct session *s, uint64_t sequence)
 {
@@ -40,6 +45,7 @@ bool session_admit(struct session *s, const struct command_id *id, bool *moved)
 		return false;
 	if (id->epoch > s->epoch) {
 		memset(s->seen, 0, sizeof(s->seen));
+		memset(s->numbers, 0, sizeof(s->numbers));
 		s->epoch = id->epoch;
 		s->floor = s->end = s->stages_end = 0;
 		*moved = true;
@@ -67,14 +73,67 @@ bool session_has_seen(const struct session *s, uint64_t epoch, uint64_t sequence
 	return sequence < s->end && (s->seen[sequence / 64 % SESSION_WORDS] & (uint64_t)1 << (sequence % 64));
 }
 
+void session_give(struct session *s, uint64_t first)
+{
+	memmove(s->numbers + 1, s->numbers, sizeof(s->numbers) - sizeof(s->numbers[0]));
+	s->numbers[0] = (struct session_numbers){.first = first};
+}
+
+/* The range that has it; NULL: none. */
+static const struct session_numbers *range_of(const struct session *s, uint64_t ino)
+{
+	for (size_t i = 0; i < SESSION_RANGES; i++) {
+		const struct session_numbers *r = &s->numbers[i];
+		if (r->first > 0 && ino >= r->first && ino - r->first < SESSION_NUMBERS)
+			return r;
+	}
+	return NULL;
+}
+
+bool session_may_use(const struct session *s, uint64_t ino)
+{
+	const struct session_numbers *r = range_of(s, ino);
+	return r && !(r->used[(ino - r->first) / 64] & (uint64_t)1 << ((ino - r->first) % 64));
+}
+
+void session_use(struct session *s, uint64_t ino)
+{
+	assert(session_may_use(s, ino));
+	struct session_numbers *r = (struct session_numbers *)range_of(s, ino);
+	r->used[(ino - r->first) / 64] |= (uint64_t)1 << ((ino - r->first) % 64);
+}
+
+static void encode_numbers(const struct session *s, struct writer *w)
+{
+	if (s->numbers[0].first == 0)
+		return;
+	for (size_t i = 0; i < SESSION_RANGES; i++) {
+		writer_u64(w, s->numbers[i].first);
+		for (size_t word = 0; word < SESSION_NUMBERS / 64; word++)
+			writer_u64(w, s->numbers[i].used[word]);
+	}
+	writer_u8(w, 1);
+}
+
+static void decode_numbers(struct reader *r, struct session *s)
+{
+	for (size_t i = 0; i < SESSION_RANGES; i++) {
+		s->numbers[i].first = reader_u64(r);
+		for (size_t word = 0; word < SESSION_NUMBERS / 64; word++)
+			s->numbers[i].used[word] = reader_u64(r);
+	}
+	if (reader_u8(r) != 1 || s->numbers[0].first == 0)
+		reader_fail(r);
+}
+
 void session_encode(const struct session *s, struct writer *w)
 {
 	writer_u64(w, s->epoch);
 	writer_u64(w, s->floor);
-	if (s->end <= s->floor)
-		return;
-	for (uint64_t word = s->floor / 64; word <= (s->end - 1) / 64; word++)
-		writer_u64(w, s->seen[word % SESSION_WORDS]);
+	if (s->end > s->floor)
+		for (uint64_t word = s->floor / 64; word <= (s->end - 1) / 64; word++)
+			writer_u64(w, s->seen[word % SESSION_WORDS]);
+	encode_numbers(s, w);
 }
 
 static uint64_t top_bit(uint64_t word)
@@ -88,7 +147,8 @@ int session_decode(struct span bytes, struct session *s)
 	struct session got = {.origin = s->origin};
 	got.epoch = reader_u64(&r);
 	got.floor = got.end = reader_u64(&r);
-	size_t words = reader_left(&r) / 8;
+	bool given = reader_left(&r) % 8 == 1 && reader_left(&r) > RANGES_BYTES;
+	size_t words = (reader_left(&r) - (given ? RANGES_BYTES : 0)) / 8;
 	if (words > SESSION_WORDS)
 		return -EBADMSG;
 	uint64_t word = 0;
@@ -98,6 +158,8 @@ int session_decode(struct span bytes, struct session *s)
 		if (i == 0 && (word & ~(UINT64_MAX << (got.floor % 64))))
 			return -EBADMSG;
 	}
+	if (given)
+		decode_numbers(&r, &got);
 	if (!reader_done(&r) || (words > 0 && word == 0))
 		return -EBADMSG;
 	if (words > 0)

@@ -116,9 +116,10 @@ static void wal(void)
 
 static void command(void)
 {
-	static const uint8_t kinds[] = {COMMAND_WRITE,   COMMAND_MKDIR, COMMAND_RMDIR,   COMMAND_UNLINK,   COMMAND_RENAME,
-					COMMAND_SYMLINK, COMMAND_MKNOD, COMMAND_SETATTR, COMMAND_SETXATTR, COMMAND_REMOVEXATTR,
-					COMMAND_STAGE,   COMMAND_PUT,   COMMAND_DELETE,  COMMAND_RESERVE,  COMMAND_COMPACT};
+	static const uint8_t kinds[] = {COMMAND_WRITE,    COMMAND_MKDIR,       COMMAND_RMDIR,   COMMAND_UNLINK,
+					COMMAND_RENAME,   COMMAND_SYMLINK,     COMMAND_MKNOD,   COMMAND_SETATTR,
+					COMMAND_SETXATTR, COMMAND_REMOVEXATTR, COMMAND_STAGE,   COMMAND_PUT,
+					COMMAND_DELETE,   COMMAND_RESERVE,     COMMAND_COMPACT, COMMAND_NUMBERS};
 	const struct command_range range = {3, {"content", 7}};
 	struct writer w = {0}, all = {0};
 	for (size_t i = 0; i < sizeof(kinds); i++) {
@@ -127,6 +128,7 @@ static void command(void)
 				    .key = {"a/b", 3},
 				    .key2 = {"user.x", 6},
 				    .value = {"v", 1},
+				    .numbers = COMMAND_NUMBERS_COUNT,
 				    .mode = 0100644,
 				    .set_mask = SET_MODE | SET_SIZE,
 				    .size = 10,

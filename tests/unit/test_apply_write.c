@@ -246,10 +246,46 @@ static void any_edits_leave_the_same_bytes_as_in_memory_and_old_versions_as_they
 	}
 }
 
+static uint64_t make_with(struct world *w, const char *key, uint64_t ino)
+{
+	const struct command_range range = {0, text("x")};
+	assert_int_equal(RUN(w, .type = COMMAND_WRITE, .key = text(key), .ino = ino, .write_flags = WRITE_CREATE | WRITE_NUMBERED,
+			     .mode = S_IFREG | 0644, .ranges = &range, .ranges_count = 1, .truncate_to = COMMAND_NO_TRUNCATE),
+			 0);
+	return w->out.result.attr.ino;
+}
+
+static void a_file_gets_the_number_that_its_maker_was_given(void **state)
+{
+	struct world *w = *state;
+	uint64_t fresh = make_with(w, "before", 0);
+	/* Not given: a fresh one. */
+	assert_int_equal(make_with(w, "guessed", fresh + 100), fresh + 1);
+	uint64_t revision = mvcc_revision(w->m);
+	assert_int_equal(RUN(w, .type = COMMAND_NUMBERS, .numbers = COMMAND_NUMBERS_COUNT), 0);
+	uint64_t first = w->out.result.count;
+	assert_int_equal(first, fresh + 2);
+	assert_int_equal(mvcc_revision(w->m), revision);
+	assert_int_equal(make_with(w, "a", first + 7), first + 7);
+	assert_int_equal(make_with(w, "b", first), first);
+	/* Others' come after all that were given, and no number is used twice, even if its file is gone. */
+	assert_int_equal(make_with(w, "c", 0), first + COMMAND_NUMBERS_COUNT);
+	assert_int_equal(make_with(w, "d", first), first + COMMAND_NUMBERS_COUNT + 1);
+	assert_int_equal(RUN(w, .type = COMMAND_UNLINK, .key = text("a")), 0);
+	assert_int_equal(make_with(w, "a", first + 7), first + COMMAND_NUMBERS_COUNT + 2);
+	/* What is there already keeps its own. */
+	assert_int_equal(make_with(w, "b", first + 8), first);
+	assert_int_equal(make_with(w, "e", first + 8), first + 8);
+	world_restart(w);
+	assert_int_equal(make_with(w, "f", first + 8), first + COMMAND_NUMBERS_COUNT + 3);
+	assert_int_equal(make_with(w, "g", first + 9), first + 9);
+}
+
 int main(void)
 {
 #define STORY(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_file_gets_the_number_that_its_maker_was_given, setup, teardown),
 		STORY(a_write_makes_a_file_only_when_asked_to),
 		STORY(of_two_exclusive_creations_one_wins),
 		STORY(writers_of_different_ranges_both_survive),

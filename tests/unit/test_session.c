@@ -153,9 +153,61 @@ static void malformed_sessions_are_refused(void **state)
 	writer_free(&w);
 }
 
+static void numbers_that_were_given_are_used_once(void **state)
+{
+	(void)state;
+	struct session s = {.origin = 3};
+	assert_true(admit(&s, 1, 1, 1));
+	assert_false(session_may_use(&s, 100));
+	session_give(&s, 100);
+	assert_false(session_may_use(&s, 99));
+	assert_true(session_may_use(&s, 100));
+	assert_true(session_may_use(&s, 100 + SESSION_NUMBERS - 1));
+	assert_false(session_may_use(&s, 100 + SESSION_NUMBERS));
+	session_use(&s, 163);
+	session_use(&s, 100);
+	assert_false(session_may_use(&s, 100));
+	assert_false(session_may_use(&s, 163));
+	assert_true(session_may_use(&s, 162));
+	/* The last two lots count, and what is kept of them is all of it. */
+	session_give(&s, 1000);
+	s = reloaded(&s);
+	assert_false(session_may_use(&s, 163));
+	assert_true(session_may_use(&s, 164));
+	assert_true(session_may_use(&s, 1000));
+	session_give(&s, 2000);
+	assert_false(session_may_use(&s, 164));
+	assert_true(session_may_use(&s, 1000));
+	/* With the next boot they lapse. */
+	assert_true(admit(&s, 2, 1, 1));
+	assert_false(session_may_use(&s, 2000));
+	s = reloaded(&s);
+	assert_false(session_may_use(&s, 2000));
+}
+
+static void a_session_is_kept_with_numbers_and_without_whatever_is_open(void **state)
+{
+	(void)state;
+	for (uint64_t open = 0; open < 200; open += 9) {
+		struct session s = {.origin = 3};
+		for (uint64_t i = 1; i <= open; i += 3)
+			assert_true(admit(&s, 1, i, 1));
+		struct session without = reloaded(&s);
+		session_give(&s, 7);
+		session_use(&s, 9);
+		struct session with = reloaded(&s);
+		for (uint64_t i = 1; i < 256; i++) {
+			assert_int_equal(session_has_seen(&with, s.epoch, i), session_has_seen(&without, s.epoch, i));
+			assert_int_equal(session_may_use(&with, i), i >= 7 && i != 9);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(numbers_that_were_given_are_used_once),
+		cmocka_unit_test(a_session_is_kept_with_numbers_and_without_whatever_is_open),
 		cmocka_unit_test(an_operation_is_fresh_once),
 		cmocka_unit_test(what_is_below_the_floor_is_not_fresh),
 		cmocka_unit_test(a_floor_never_falls),
