@@ -185,6 +185,11 @@ static int on_nomount(struct options *o, const char *value, char *why, size_t wh
 	return set_flag(&o->nomount, true, "nomount", value, why, why_size);
 }
 
+static int on_inotify(struct options *o, const char *value, char *why, size_t why_size)
+{
+	return set_flag(&o->inotify, true, "inotify", value, why, why_size);
+}
+
 static int on_ro(struct options *o, const char *value, char *why, size_t why_size)
 {
 	return set_flag(&o->read_only, true, "ro", value, why, why_size);
@@ -270,6 +275,7 @@ static const struct option_rule rules[] = {
 	{"quota", on_quota},
 	{"retain", on_retain},
 	{"nomount", on_nomount},
+	{"inotify", on_inotify},
 	{"ro", on_ro},
 	{"rw", on_rw},
 	{"remount", on_remount},
@@ -317,7 +323,7 @@ static int set_mount_word(struct options *o, const char *name, bool has_value, c
 
 static int set_option(struct options *o, char *text, char *why, size_t why_size)
 {
-	static const char *const later[] = {"inotify", "endpoints", "balance", NULL};
+	static const char *const later[] = {"endpoints", "balance", NULL};
 	char *value = strchr(text, '=');
 
 	if (value)

@@ -21,6 +21,7 @@ struct options {
 	uint32_t max_threads;
 	uint32_t max_read; /* 0: not limited */
 	char rev_mark;
+	bool inotify;
 	char data[PATH_MAX];
 	char mountpoint[PATH_MAX];          /* empty with nomount */
 	char fsname[PATH_MAX];              /* empty: that of DATA */

@@ -41,6 +41,7 @@ static const char usage[] = "usage: tallyfs DATA MOUNTPOINT [-o OPTION[,OPTION..
 			    "  max_file=SIZE, quota=SIZE         the largest file, the largest store (64M, 8G)\n"
 			    "  retain=T or N                     how long history is kept, or how many revisions of it (7d)\n"
 			    "  rev_mark=C                        the character that marks revision and control paths (@)\n"
+			    "  inotify                           changes made on other nodes raise inotify events here\n"
 			    "  nomount                           only the node, no file system\n"
 			    "  ro, allow_other, default_permissions, fsname=NAME, max_threads=N, and the words of mount(8)\n";
 
@@ -156,6 +157,7 @@ static int mount_it(struct daemon *d)
 		.linearizable = o->linearizable,
 		.read_only = o->read_only,
 		.allow_other = o->allow_other,
+		.inotify = o->inotify,
 		.debug = o->debug,
 		.max_threads = o->max_threads,
 		.max_read = o->max_read,

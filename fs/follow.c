@@ -152,16 +152,17 @@ int follow_start(struct watch_hub *hub, const char *name, const struct follow_ev
 	pthread_cond_init(&f->moved, NULL);
 	watch_begin(hub, &f->watch, (struct span){"", 0}, true, 0);
 	watch_listen(hub, &f->listener);
+	*out = f;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	int error = pthread_create(&f->thread, NULL, run, f);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (error) {
+		*out = NULL;
 		dispose(f);
 		return -error;
 	}
 	pthread_setname_np(f->thread, name);
-	*out = f;
 	return 0;
 }
 

@@ -21,7 +21,7 @@ struct follow_events {
 	void (*lost)(void *ctx, uint64_t revision);
 };
 
-/* Follows what comes after now; or a negative errno. `name` is the thread's, of at most 15 characters. */
+/* Follows what comes after now; *out is set before the thread begins. Or a negative errno, and *out is NULL. `name` is the thread's, of at most 15 characters. */
 int follow_start(struct watch_hub *hub, const char *name, const struct follow_events *events, struct follow **out);
 /* Asks it to end: no event is handed over that was not yet. Does not wait. NULL is fine. */
 void follow_stop(struct follow *f);

@@ -5,6 +5,7 @@
 #include "fs/fusermount.h"
 #include "fs/counted.h"
 #include "fs/handle.h"
+#include "fs/inotify.h"
 #include "fs/metrics.h"
 #include "fs/mountpoint.h"
 #include "fs/ops.h"
@@ -193,6 +194,19 @@ static int mount_session(struct fs *fs, char *why, size_t why_size)
 	return error;
 }
 
+static void begin_inotify(struct fs *fs)
+{
+	if (!fs->config.inotify)
+		return;
+	if (fs->config.read_only || !fs->device) {
+		log_warn("remote changes raise no inotify events on a mount that is read-only or cannot be found");
+		return;
+	}
+	fs->inotify = inotify_start(fs);
+	if (fs->inotify)
+		fs->operations = inotify_operations(fs->inotify);
+}
+
 int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, char *why, size_t why_size)
 {
 	struct fs *fs = calloc(1, sizeof(*fs));
@@ -219,6 +233,7 @@ int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, c
 		fs_free(fs);
 		return error;
 	}
+	begin_inotify(fs);
 	*out = fs;
 	return 0;
 }
@@ -350,6 +365,7 @@ void fs_unmount(struct fs *fs)
 {
 	struct timespec until;
 
+	inotify_stop(fs->inotify);
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += fs->settings->timeout_ns / 1000000000 + 1;
 	/* While the connection is there, whoever waits still gets the answer. */
@@ -368,6 +384,7 @@ void fs_free(struct fs *fs)
 	assert(fs->under_way == 0);
 	if (fs->session)
 		fuse_session_destroy(fs->session);
+	inotify_end(fs->inotify);
 	fuse_set_log_func(NULL);
 	handles_drop(fs);
 	directories_drop(fs);

@@ -16,6 +16,7 @@ struct fs_config {
 	bool linearizable;
 	bool read_only;
 	bool allow_other;
+	bool inotify;  /* changes made elsewhere raise events here */
 	char rev_mark; /* begins revision and control paths (path_mark_valid) */
 	bool debug;    /* libfuse prints each request */
 	uint32_t max_threads;

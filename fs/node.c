@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -106,9 +107,29 @@ static struct node *find(struct nodes *t, const struct node *parent, const char 
 	return n;
 }
 
+static void loose_add(struct nodes *t, struct node *n)
+{
+	n->loose_next = t->loose;
+	n->loose_at = &t->loose;
+	if (t->loose)
+		t->loose->loose_at = &n->loose_next;
+	t->loose = n;
+}
+
+static void loose_remove(struct node *n)
+{
+	if (!n->loose_at)
+		return;
+	*n->loose_at = n->loose_next;
+	if (n->loose_next)
+		n->loose_next->loose_at = n->loose_at;
+	n->loose_at = NULL;
+}
+
 static void bind(struct nodes *t, struct node *n)
 {
 	assert(!n->bound);
+	loose_remove(n);
 	if (t->bound_count == t->buckets_count)
 		rehash(t);
 	size_t bucket = bucket_of(t, n->parent, n->name);
@@ -128,6 +149,7 @@ static void loosen(struct nodes *t, struct node *n)
 	*at = n->next;
 	n->bound = false;
 	t->bound_count--;
+	loose_add(t, n);
 }
 
 /* Frees the node if nothing needs it, and then perhaps its parents. */
@@ -136,6 +158,7 @@ static void drop_unused(struct nodes *t, struct node *n)
 	while (n != &t->root && n->lookups == 0 && n->refs == 0) {
 		struct node *parent = n->parent;
 		loosen(t, n);
+		loose_remove(n);
 		*n->all_at = n->all_next;
 		if (n->all_next)
 			n->all_next->all_at = n->all_at;
@@ -154,7 +177,8 @@ static char *copy_name(const char *name)
 	return copy;
 }
 
-static struct node *make(struct nodes *t, struct node *parent, const char *name, const struct node_target *target)
+/* Neither bound nor loose. */
+static struct node *make_unbound(struct nodes *t, struct node *parent, const char *name, const struct node_target *target)
 {
 	struct node *n = calloc(1, sizeof(*n));
 
@@ -174,6 +198,13 @@ static struct node *make(struct nodes *t, struct node *parent, const char *name,
 		t->all->all_at = &n->all_next;
 	t->all = n;
 	parent->refs++;
+	return n;
+}
+
+static struct node *make(struct nodes *t, struct node *parent, const char *name, const struct node_target *target)
+{
+	struct node *n = make_unbound(t, parent, name, target);
+
 	bind(t, n);
 	return n;
 }
@@ -259,6 +290,88 @@ struct node *nodes_find(struct nodes *t, struct node *parent, const char *name)
 		n->refs++;
 	pthread_mutex_unlock(&t->lock);
 	return n;
+}
+
+/* The child of that name, which need not end with a NUL. */
+static struct node *find_segment(struct nodes *t, const struct node *parent, const char *segment, size_t size)
+{
+	char name[NAME_MAX + 1];
+
+	if (size > NAME_MAX)
+		return NULL;
+	memcpy(name, segment, size);
+	name[size] = '\0';
+	return find(t, parent, name);
+}
+
+struct node *nodes_walk(struct nodes *t, const char *path, size_t size)
+{
+	const char *end = path + size;
+	struct node *n = &t->root;
+
+	pthread_mutex_lock(&t->lock);
+	while (n && path < end) {
+		const char *slash = memchr(path, '/', (size_t)(end - path));
+		size_t segment = (size_t)((slash ? slash : end) - path);
+		n = find_segment(t, n, path, segment);
+		path += segment + (slash != NULL);
+	}
+	if (n && (n->kind != NODE_LIVE || !n->ino))
+		n = NULL;
+	if (n)
+		n->refs++;
+	pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
+static bool stands_for(const struct node *n, uint64_t ino, mode_t mode)
+{
+	return n->kind == NODE_LIVE && n->ino == ino && n->type == (mode & S_IFMT);
+}
+
+struct node *nodes_enter_past(struct nodes *t, struct node *parent, const char *name, const struct node_target *target, bool leads)
+{
+	pthread_mutex_lock(&t->lock);
+	struct node *there = find(t, parent, name);
+	struct node *n = there && stands_for(there, target->ino, target->mode) ? there : NULL;
+	for (struct node *l = n ? NULL : t->loose; l && !n; l = l->loose_next)
+		if (stands_for(l, target->ino, target->mode))
+			n = l;
+	if (!n) {
+		if (leads)
+			loosen(t, there);
+		n = make_unbound(t, parent, name, target);
+		if (leads)
+			bind(t, n);
+		else
+			loose_add(t, n);
+	}
+	n->lookups++;
+	pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
+void nodes_removed_elsewhere(struct nodes *t, struct node *parent, const char *name, uint64_t ino)
+{
+	pthread_mutex_lock(&t->lock);
+	struct node *n = find(t, parent, name);
+	if (n && n->ino == ino)
+		loosen(t, n);
+	pthread_mutex_unlock(&t->lock);
+}
+
+void nodes_renamed_elsewhere(struct nodes *t, struct node *moved, struct node *parent2, const char *name2, bool leads)
+{
+	pthread_mutex_lock(&t->lock);
+	struct node *to = find(t, parent2, name2);
+	if (to != moved) {
+		loosen(t, moved);
+		if (leads && !(to && node_provisional(to))) {
+			loosen(t, to);
+			rebind(t, moved, parent2, name2);
+		}
+	}
+	pthread_mutex_unlock(&t->lock);
 }
 
 void nodes_hold(struct nodes *t, struct node *n)

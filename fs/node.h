@@ -48,6 +48,8 @@ struct node {
 	struct node *next;       /* in its bucket */
 	struct node *all_next;
 	struct node **all_at;
+	struct node *loose_next; /* among those that no name leads to */
+	struct node **loose_at;  /* NULL: it is not among them */
 	char *name;
 	size_t segment_len;
 	uint64_t lookups;
@@ -58,6 +60,7 @@ struct node {
 struct nodes {
 	pthread_mutex_t lock;
 	struct node *all;
+	struct node *loose;
 	struct node **buckets;
 	size_t buckets_count; /* a power of two */
 	size_t bound_count;
@@ -89,6 +92,15 @@ void nodes_rename(struct nodes *t, struct node *moved, struct node *parent, cons
 		  bool exchange);
 /* The node bound to a name, held (nodes_put), or NULL. */
 struct node *nodes_find(struct nodes *t, struct node *parent, const char *name);
+/* The live node bound to a path ("" is the root), held, or NULL. */
+struct node *nodes_walk(struct nodes *t, const char *path, size_t size);
+/* For those who tell the kernel of what happened elsewhere, and happened already (inotify.h). The node that stands for this inode number, with one more
+ * lookup: the one bound to the name, else a loose one, else a new one, which is bound only if the name `leads` to it now. */
+struct node *nodes_enter_past(struct nodes *t, struct node *parent, const char *name, const struct node_target *target, bool leads);
+/* The name does not lead to this inode number any more; what else it may lead to by now stays. */
+void nodes_removed_elsewhere(struct nodes *t, struct node *parent, const char *name, uint64_t ino);
+/* The node has left its name, and is bound to the new one if that `leads` to it now and to no file that is being made here. */
+void nodes_renamed_elsewhere(struct nodes *t, struct node *moved, struct node *parent2, const char *name2, bool leads);
 void nodes_hold(struct nodes *t, struct node *n);
 void nodes_put(struct nodes *t, struct node *n);
 void nodes_forget(struct nodes *t, struct node *n, uint64_t lookups);

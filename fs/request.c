@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "fs/handle.h"
+#include "fs/inotify.h"
 #include "fs/interrupt.h"
 
 #include <assert.h>
@@ -87,6 +88,8 @@ static void done(struct store_op *op)
 	pthread_mutex_unlock(&rq->lock);
 	if (rq->req)
 		fuse_req_interrupt_func(rq->req, NULL, NULL);
+	if (op->result.changed && !op->result.error)
+		inotify_made_here(rq->fs->inotify, op->result.revision);
 	rq->next(rq, op->result.error);
 }
 
@@ -123,7 +126,7 @@ void request_barrier(struct request *rq, request_step *next)
 
 void request_read(struct request *rq, request_step *next)
 {
-	if (rq->fs->config.linearizable)
+	if (rq->fs->config.linearizable && !inotify_acts(rq->fs->inotify, rq->pid))
 		launch(rq, NULL, next);
 	else
 		next(rq, store_readable(rq->fs->store));

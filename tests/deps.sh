@@ -35,6 +35,7 @@ else
 	need_command stress-ng stress-ng
 	need_command dbench dbench
 	need_command git git
+	need_command inotifywait inotify-tools
 fi
 [ -n "$missing" ] || exit 0
 

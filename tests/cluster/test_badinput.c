@@ -170,7 +170,7 @@ static void unknown_and_malformed_options_are_refused_by_name(void **state)
 		{"retain=0", "retain"},
 		{"retain=forever", "retain"},
 	};
-	static const char *const later[] = {"inotify", "endpoints=127.0.0.1:7701"};
+	static const char *const later[] = {"endpoints=127.0.0.1:7701"};
 	(void)state;
 	struct cluster *c = folders();
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)

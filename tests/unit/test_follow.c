@@ -15,6 +15,7 @@ struct followed {
 	struct writer lines;
 	sem_t seen; /* one for each event */
 	sem_t lost;
+	sem_t idle;
 	uint64_t lost_up_to;
 };
 
@@ -31,11 +32,25 @@ static void note(void *ctx, const struct mvcc_event *e)
 	sem_post(&x->seen);
 }
 
+static void note_idle(void *ctx)
+{
+	sem_post(&((struct followed *)ctx)->idle);
+}
+
 static void note_lost(void *ctx, uint64_t revision)
 {
 	struct followed *x = ctx;
 	x->lost_up_to = revision;
 	sem_post(&x->lost);
+}
+
+static void wait_for(sem_t *sem, int count)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 20;
+	while (count-- > 0)
+		assert_int_equal(sem_timedwait(sem, &until), 0);
 }
 
 static int follow_setup(void **state)
@@ -47,8 +62,11 @@ static int follow_setup(void **state)
 	pthread_mutex_init(&x->lock, NULL);
 	sem_init(&x->seen, 0, 0);
 	sem_init(&x->lost, 0, 0);
-	const struct follow_events events = {.ctx = x, .event = note, .lost = note_lost};
+	sem_init(&x->idle, 0, 0);
+	const struct follow_events events = {.ctx = x, .event = note, .idle = note_idle, .lost = note_lost};
 	assert_int_equal(follow_start(x->h, "follow", &events, &x->f), 0);
+	/* It has looked, and does so again only when it is told. */
+	wait_for(&x->idle, 1);
 	*state = x;
 	return 0;
 }
@@ -60,15 +78,6 @@ static int follow_teardown(void **state)
 	writer_free(&x->lines);
 	watch_hub_free(x->h);
 	return teardown(state);
-}
-
-static void wait_for(sem_t *sem, int count)
-{
-	struct timespec until;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 20;
-	while (count-- > 0)
-		assert_int_equal(sem_timedwait(sem, &until), 0);
 }
 
 static const char *seen(struct followed *x)

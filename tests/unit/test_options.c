@@ -206,10 +206,21 @@ static void the_mark_of_revisions_is_one_punctuation_character(void **state)
 	assert_int_equal(o.rev_mark, '=');
 }
 
+static void inotify_is_off_unless_asked_for(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse_list("rw", &o), 0);
+	assert_false(o.inotify);
+	assert_int_equal(parse_list("inotify", &o), 0);
+	assert_true(o.inotify);
+	assert_refused("inotify=1", "takes no value");
+}
+
 static void options_of_later_are_not_supported_yet(void **state)
 {
 	(void)state;
-	assert_refused("inotify", "'inotify' is not supported yet");
 	assert_refused("endpoints=h:1", "'endpoints' is not supported yet");
 	assert_refused("balance=random", "'balance' is not supported yet");
 }
@@ -305,6 +316,7 @@ int main(void)
 		cmocka_unit_test(more_than_sixteen_members_are_refused),
 		cmocka_unit_test(unknown_and_malformed_options_are_refused_by_name),
 		cmocka_unit_test(the_mark_of_revisions_is_one_punctuation_character),
+		cmocka_unit_test(inotify_is_off_unless_asked_for),
 		cmocka_unit_test(options_of_later_are_not_supported_yet),
 		cmocka_unit_test(an_open_network_needs_a_secret),
 		cmocka_unit_test(words_of_mount_are_taken),
