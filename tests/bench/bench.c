@@ -1,4 +1,4 @@
-/* bench: the program behind `make bench`: bench [serial|linearizable|failover|keys|snapshot|compaction|soak]..., all but the last without an
+/* bench: the program behind `make bench`: bench [serial|linearizable|failover|inotify|keys|snapshot|compaction|soak]..., all but the last without an
  * argument.
  *
  * For every case one line, `bench NAME ...`, for what the machine allows `limit NAME ...`, and then `floor NAME value=X bound=X
@@ -9,6 +9,7 @@
 #include "tests/lib/bench_compaction.h"
 #include "tests/lib/bench_failover.h"
 #include "tests/lib/bench_guard.h"
+#include "tests/lib/bench_inotify.h"
 #include "tests/lib/bench_keys.h"
 #include "tests/lib/bench_report.h"
 #include "tests/lib/bench_snapshot.h"
@@ -80,6 +81,12 @@ static int work_failover(const char *root)
 	return end_part(bench_failover_run());
 }
 
+static int work_inotify(const char *root)
+{
+	(void)root;
+	return end_part(bench_inotify_run());
+}
+
 static int work_keys(const char *root)
 {
 	(void)root;
@@ -110,8 +117,13 @@ static const struct part {
 	int (*work)(const char *root);
 	bool alone; /* only when it is named */
 } parts[] = {
-	{"serial", work_serial, false}, {"linearizable", work_linearizable, false}, {"failover", work_failover, false},
-	{"keys", work_keys, false},     {"snapshot", work_snapshot, false},         {"compaction", work_compaction, false},
+	{"serial", work_serial, false},
+	{"linearizable", work_linearizable, false},
+	{"failover", work_failover, false},
+	{"inotify", work_inotify, false},
+	{"keys", work_keys, false},
+	{"snapshot", work_snapshot, false},
+	{"compaction", work_compaction, false},
 	{"soak", work_soak, true},
 };
 #define PARTS (sizeof(parts) / sizeof(parts[0]))
@@ -137,7 +149,7 @@ int main(int argc, char **argv)
 	int rc = 0;
 	for (int i = 1; i < argc; i++) {
 		if (!known(argv[i])) {
-			fprintf(stderr, "usage: bench [serial|linearizable|failover|keys|snapshot|compaction|soak]...\n");
+			fprintf(stderr, "usage: bench [serial|linearizable|failover|inotify|keys|snapshot|compaction|soak]...\n");
 			return 2;
 		}
 	}

@@ -60,7 +60,8 @@ static void put_down(struct watcher *w, const struct inotify_event *e)
 {
 	char number[8] = "";
 
-	if (e->mask & IN_IGNORED)
+	/* Whoever reads a directory opens it, and anybody may: a search through /tmp is no change. */
+	if (e->mask & IN_IGNORED || (e->mask & IN_OPEN && e->mask & IN_ISDIR))
 		return;
 	for (int i = 1; i < 4; i++)
 		if (w->watches[i] && w->watches[i] == e->wd)
@@ -202,8 +203,8 @@ static void every_kind_of_change(const char *options)
 	go_through_changes(&x, x.there);
 	/* And the kernel believes nothing wrong afterwards. */
 	shell(x.there, "echo last > d/f");
+	expect(&x, "create:f open:f modify:f close_write:f");
 	assert_true(file_is(path("%s/d/f", x.here), "last\n"));
-	expect(&x, "create:f open:f modify:f close_write:f open:f");
 	world_end(&x);
 }
 
