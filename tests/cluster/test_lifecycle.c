@@ -19,7 +19,7 @@
 
 #define PROMPT_MS 3000 /* for what waits for nothing */
 
-static const char *const modes[] = {"consistency=linearizable,timeout=2s", "consistency=serial,timeout=2s"};
+static const char *const modes[] = {"consistency=linearizable,timeout=2s", "consistency=serial,timeout=2s,inotify"};
 #define MODES (sizeof(modes) / sizeof(modes[0]))
 
 /* A daemon that is to end by itself: with 0, in time. */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # run.sh: stress-ng's file-system stressors with --verify, fio written on one mount and verified on another, and dbench, each for STRESS_SECONDS (60)
 # on a cluster of three, on linearizable and on serial mounts (STRESS_MODES). STRESS_TOGETHER (6) stressors run at a time, each on one of the
-# mounts. STRESS_ONLY="name name" takes these alone (fio and dbench are names, too). Prints a line for each, and fails if one was not clean: it failed,
+# mounts (in much less than a minute xattr and filename may do nothing). STRESS_ONLY="name name" takes these alone (fio and dbench are names, too). Prints a line for each, and fails if one was not clean: it failed,
 # skipped itself, left something behind, did nothing, or a node is not well afterwards, or the nodes do not hold the same.
 set -u
 build=$(cd "${BUILD:-build}" && pwd)
