@@ -166,6 +166,12 @@ int follow_start(struct watch_hub *hub, const char *name, const struct follow_ev
 	return 0;
 }
 
+void follow_stir(struct follow *f)
+{
+	if (f)
+		wake(f);
+}
+
 void follow_stop(struct follow *f)
 {
 	if (!f)

@@ -23,6 +23,8 @@ struct follow_events {
 
 /* Follows what comes after now; *out is set before the thread begins. Or a negative errno, and *out is NULL. `name` is the thread's, of at most 15 characters. */
 int follow_start(struct watch_hub *hub, const char *name, const struct follow_events *events, struct follow **out);
+/* Has `idle` called soon, though nothing may have changed. From an event's function, too. NULL is fine. */
+void follow_stir(struct follow *f);
 /* Asks it to end: no event is handed over that was not yet. Does not wait. NULL is fine. */
 void follow_stop(struct follow *f);
 /* Waits for its end, and so for the event in hand; frees it. NULL is fine. Before the store is closed. */

@@ -11,6 +11,7 @@
 #include "fs/ops.h"
 #include "fs/publish.h"
 #include "fs/request.h"
+#include "fs/stream.h"
 #include "fs/view.h"
 
 #include <assert.h>
@@ -118,6 +119,7 @@ static const struct fuse_lowlevel_ops operations = {
 	.create = op_create,
 	.read = op_read,
 	.write = op_write,
+	.poll = op_poll,
 	.fallocate = op_fallocate,
 	.flush = op_flush,
 	.fsync = op_fsync,
@@ -220,6 +222,7 @@ int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, c
 	fs->config = *config;
 	fs->operations = &operations;
 	fs->metrics = metrics_new();
+	fs->streams = streams_new(s);
 	nodes_init(&fs->nodes, MVCC_ROOT_INO);
 	pthread_mutex_init(&fs->numbers_lock, NULL);
 	pthread_mutex_init(&fs->handles_lock, NULL);
@@ -366,6 +369,7 @@ void fs_unmount(struct fs *fs)
 	struct timespec until;
 
 	inotify_stop(fs->inotify);
+	streams_end(fs->streams);
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += fs->settings->timeout_ns / 1000000000 + 1;
 	/* While the connection is there, whoever waits still gets the answer. */
@@ -388,6 +392,7 @@ void fs_free(struct fs *fs)
 	fuse_set_log_func(NULL);
 	handles_drop(fs);
 	directories_drop(fs);
+	streams_free(fs->streams);
 	nodes_done(&fs->nodes);
 	metrics_free(fs->metrics);
 	pthread_cond_destroy(&fs->idle);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "fs/exclusive.h"
+#include "fs/stream.h"
 #include "fs/view.h"
 
 #include <errno.h>
@@ -83,6 +84,7 @@ void handle_put(struct handle *h)
 	dirty_done(&h->dirty);
 	dirty_done(&h->frozen);
 	writer_free(&h->text);
+	stream_close(h->stream);
 	pthread_mutex_destroy(&h->lock);
 	nodes_put(&h->fs->nodes, h->node);
 	free(h);

@@ -39,7 +39,8 @@ struct handle {
 	uint32_t create_mode;
 	uint32_t create_uid;
 	uint32_t create_gid;
-	struct writer text; /* of a control file */
+	struct writer text;    /* of a control file */
+	struct stream *stream; /* of @watch; else NULL */
 
 	pthread_mutex_t lock; /* over what follows */
 	struct pin *pin;      /* NULL: nothing below */

@@ -16,6 +16,7 @@ struct fs {
 	const struct fuse_lowlevel_ops *operations; /* as they are, uncounted */
 	struct metrics *metrics;
 	struct inotify *inotify;        /* NULL: off */
+	struct streams *streams;        /* open @watch files */
 	const struct endpoint *clients; /* for metrics_text; NULL: none */
 	struct nodes nodes;
 	pthread_mutex_t numbers_lock; /* of numbers.h */

@@ -4,6 +4,7 @@
 #include "fs/entry.h"
 #include "fs/publish.h"
 #include "fs/view.h"
+#include "fs/watch_file.h"
 
 #include <errno.h>
 #include <string.h>
@@ -159,6 +160,10 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 		request_attr(rq, &st, 0);
 		break;
 	case NODE_CONTROL:
+		if (watch_file_is(fs, rq->node)) {
+			watch_file_getattr(rq);
+			return;
+		}
 		control_stat(rq->node, &st);
 		request_attr(rq, &st, VIEW_FOREVER_SECONDS);
 		break;

@@ -4,10 +4,12 @@
 #include "fs/control.h"
 #include "fs/holders.h"
 #include "fs/publish.h"
+#include "fs/stream.h"
 #include "fs/view.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 
 static struct request *file_request(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 {
@@ -46,6 +48,10 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
 	struct request *rq = file_request(req, ino, file);
 	struct handle *h = rq->handle;
 
+	if (h->stream) {
+		stream_read(h->stream, rq, size, !(file->flags & O_NONBLOCK));
+		return;
+	}
 	if (rq->node->kind == NODE_CONTROL) {
 		control_read(rq, h, size, offset);
 		return;
@@ -89,6 +95,20 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
 		error = handle_truncate(h, (uint64_t)offset + (uint64_t)size);
 	pthread_mutex_unlock(&h->lock);
 	request_refuse(req, error);
+}
+
+/* All files but @watch can be read and written at any time, as on every file system. */
+void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file, struct fuse_pollhandle *handle)
+{
+	struct handle *h = handle_of(file);
+	unsigned events = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+
+	(void)ino;
+	if (h->stream)
+		events = stream_poll(h->stream, handle);
+	else if (handle)
+		fuse_pollhandle_destroy(handle);
+	fuse_reply_poll(req, events);
 }
 
 static bool same_process(pid_t opener, pid_t caller)

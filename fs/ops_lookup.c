@@ -4,6 +4,7 @@
 #include "fs/entry.h"
 #include "fs/revision.h"
 #include "fs/view.h"
+#include "fs/watch_file.h"
 
 #include <errno.h>
 #include <string.h>
@@ -75,8 +76,8 @@ static void lookup_in_live(struct request *rq)
 	case PATH_METRICS:
 		control_lookup(rq);
 		break;
-	case PATH_RESERVED:
-		request_error(rq, -ENOENT);
+	case PATH_WATCH:
+		request_read(rq, watch_file_lookup);
 		break;
 	}
 }
@@ -96,7 +97,10 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		lookup_in_live(rq);
 		break;
 	case NODE_REVISION:
-		revision_lookup_below(rq);
+		if (entry_parse(fs, rq->node, name).shape == PATH_WATCH)
+			watch_file_lookup(rq, store_readable(fs->store));
+		else
+			revision_lookup_below(rq);
 		break;
 	case NODE_VERSIONS:
 		revision_lookup_version(rq);

@@ -7,6 +7,7 @@
 #include "fs/numbers.h"
 #include "fs/publish.h"
 #include "fs/view.h"
+#include "fs/watch_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -77,7 +78,9 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 
 	rq->node = node_of(fs, ino);
 	rq->file = *file;
-	if (rq->node->kind == NODE_CONTROL)
+	if (rq->node->kind == NODE_CONTROL && watch_file_is(fs, rq->node))
+		watch_file_open(rq);
+	else if (rq->node->kind == NODE_CONTROL)
 		control_open(rq);
 	else if (rq->node->kind != NODE_LIVE)
 		writing(file->flags) ? request_error(rq, -EROFS) : open_now(rq, store_readable(fs->store));

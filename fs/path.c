@@ -95,7 +95,7 @@ static void read_time(const char *s, struct path_name *p)
 static enum path_shape control_shape(const char *after, size_t base_len, bool in_root)
 {
 	if (strcmp(after, "watch") == 0)
-		return PATH_RESERVED;
+		return PATH_WATCH;
 	if (!in_root || base_len != 0)
 		return PATH_PLAIN;
 	if (strcmp(after, "status") == 0)

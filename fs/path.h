@@ -17,7 +17,7 @@ enum path_shape {
 	PATH_STATUS,   /* @status in the root */
 	PATH_MEMBERS,  /* @members in the root */
 	PATH_METRICS,  /* @metrics in the root */
-	PATH_RESERVED  /* the other control names */
+	PATH_WATCH     /* @watch, NAME@watch */
 };
 
 struct path_name {

@@ -121,6 +121,7 @@ void housekeeping_hashes(struct store *s)
 	atomic_store(&s->diverged, index);
 	int none = 0;
 	atomic_compare_exchange_strong(&s->disk_error, &none, -EIO);
+	watch_hub_stir(s->watch);
 	log_error("diverged at index %llu: a majority of the members agrees on what was applied up to there, and this node holds something "
 		  "else; it "
 		  "takes no more part",

@@ -107,8 +107,12 @@ void watch_hub_free(struct watch_hub *h)
 void watch_hub_applied(struct watch_hub *h)
 {
 	uint64_t revision = mvcc_revision(h->m);
-	if (atomic_exchange(&h->told, revision) == revision)
-		return;
+	if (atomic_exchange(&h->told, revision) != revision)
+		watch_hub_stir(h);
+}
+
+void watch_hub_stir(struct watch_hub *h)
+{
 	pthread_mutex_lock(&h->listeners_lock);
 	for (struct watch_listener *l = h->listeners; l; l = l->next)
 		l->wake(l);

@@ -21,7 +21,10 @@ void watch_hub_free(struct watch_hub *h);
 /* Something was applied. One thread, that of apply: calls the listeners if the revision moved. */
 void watch_hub_applied(struct watch_hub *h);
 
-/* Memory of the caller's. `wake` is called from the thread of apply: it must not wait, nor call anything here. */
+/* Calls the listeners though the revision did not move: whether the store can be read has changed. Any thread. */
+void watch_hub_stir(struct watch_hub *h);
+
+/* Memory of the caller's. `wake` is called from the thread of apply, or that of watch_hub_stir: it must not wait, nor call anything here. */
 struct watch_listener {
 	void (*wake)(struct watch_listener *l);
 	struct watch_listener *next;

@@ -151,7 +151,7 @@ static void another_mark_takes_the_place_of_the_usual_one(void **state)
 	assert_int_equal(path_parse("@status", true, '%').shape, PATH_PLAIN);
 	assert_int_equal(path_parse("%status", true, '%').shape, PATH_STATUS);
 	assert_int_equal(path_parse("%2026-11-22T10:00:00Z", false, '%').shape, PATH_TIME);
-	assert_int_equal(path_parse("x%watch", false, '%').shape, PATH_RESERVED);
+	assert_int_equal(path_parse("x%watch", false, '%').shape, PATH_WATCH);
 	for (int c = -128; c < 128; c++)
 		assert_int_equal(path_mark_valid((char)c), c > 0 && strchr("!\"#$%&'()*+;<=>?@[\\]^_`{|}~", c) != NULL);
 }
@@ -164,8 +164,8 @@ static void control_names_count_in_the_root_and_watch_everywhere(void **state)
 	assert_int_equal(path_parse("@metrics", true, PATH_MARK).shape, PATH_METRICS);
 	assert_int_equal(path_parse("@status", false, PATH_MARK).shape, PATH_PLAIN);
 	assert_int_equal(path_parse("bob@status", true, PATH_MARK).shape, PATH_PLAIN);
-	assert_int_equal(path_parse("bob@watch", false, PATH_MARK).shape, PATH_RESERVED);
-	assert_int_equal(path_parse("@watch", false, PATH_MARK).shape, PATH_RESERVED);
+	assert_int_equal(path_parse("bob@watch", false, PATH_MARK).shape, PATH_WATCH);
+	assert_int_equal(path_parse("@watch", false, PATH_MARK).shape, PATH_WATCH);
 }
 
 int main(void)
