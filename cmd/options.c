@@ -152,6 +152,21 @@ static int on_election(struct options *o, const char *value, char *why, size_t w
 	return set_timer(&o->store.election_ms, "election", value, why, why_size);
 }
 
+/* Leases count in seconds. */
+static int on_lock_ttl(struct options *o, const char *value, char *why, size_t why_size)
+{
+	int64_t ns;
+
+	if (set_duration(&ns, "lock_ttl", value, why, why_size))
+		return -EINVAL;
+	if (ns % (1000 * NS_PER_MS) || ns > 3600 * 1000 * NS_PER_MS) {
+		snprintf(why, why_size, "option lock_ttl: '%s' is not a number of whole seconds, from 1s to 1h", value);
+		return -EINVAL;
+	}
+	o->lock_ttl_s = (uint32_t)(ns / (1000 * NS_PER_MS));
+	return 0;
+}
+
 static int on_max_file(struct options *o, const char *value, char *why, size_t why_size)
 {
 	return set_size(&o->store.max_file, "max_file", value, why, why_size);
@@ -271,6 +286,7 @@ static const struct option_rule rules[] = {
 	{"timeout", on_timeout},
 	{"heartbeat", on_heartbeat},
 	{"election", on_election},
+	{"lock_ttl", on_lock_ttl},
 	{"max_file", on_max_file},
 	{"quota", on_quota},
 	{"retain", on_retain},
@@ -356,7 +372,7 @@ static int set_list(struct options *o, const char *list, char *why, size_t why_s
 
 static void set_defaults(struct options *o)
 {
-	*o = (struct options){.linearizable = true, .max_threads = 4, .rev_mark = PATH_MARK};
+	*o = (struct options){.linearizable = true, .max_threads = 4, .lock_ttl_s = 10, .rev_mark = PATH_MARK};
 	o->store.timeout_ns = INT64_C(5000) * NS_PER_MS;
 	o->store.heartbeat_ms = 50;
 	o->store.election_ms = 500;

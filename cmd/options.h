@@ -19,6 +19,7 @@ struct options {
 	bool read_only;
 	bool allow_other;
 	uint32_t max_threads;
+	uint32_t lock_ttl_s;
 	uint32_t max_read; /* 0: not limited */
 	char rev_mark;
 	bool inotify;

@@ -38,6 +38,7 @@ static const char usage[] = "usage: tallyfs DATA MOUNTPOINT [-o OPTION[,OPTION..
 			    "  secret=FILE                       the cluster's shared key (mode 0600); what is not loopback needs it\n"
 			    "  timeout=T                         the longest wait for the cluster (5s)\n"
 			    "  heartbeat=T, election=T           timers of Raft (50ms, 500ms)\n"
+			    "  lock_ttl=T                        how long the locks of a node that died are kept (10s)\n"
 			    "  max_file=SIZE, quota=SIZE         the largest file, the largest store (64M, 8G)\n"
 			    "  retain=T or N                     how long history is kept, or how many revisions of it (7d)\n"
 			    "  rev_mark=C                        the character that marks revision and control paths (@)\n"
@@ -160,6 +161,7 @@ static int mount_it(struct daemon *d)
 		.inotify = o->inotify,
 		.debug = o->debug,
 		.max_threads = o->max_threads,
+		.lock_ttl_s = o->lock_ttl_s,
 		.max_read = o->max_read,
 		.rev_mark = o->rev_mark,
 		.ready = ready,

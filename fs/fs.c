@@ -6,6 +6,8 @@
 #include "fs/counted.h"
 #include "fs/handle.h"
 #include "fs/inotify.h"
+#include "fs/lock_session.h"
+#include "fs/locks.h"
 #include "fs/metrics.h"
 #include "fs/mountpoint.h"
 #include "fs/ops.h"
@@ -86,7 +88,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 
 	conn->max_write = MAX_WRITE;
 	conn->max_read = fs->config.max_read;
-	conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS);
+	conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS);
 	/* One read or write at a time, in order; and never the kernel's own idea of what is in a file. */
 	conn->want &= ~(unsigned)(FUSE_CAP_ASYNC_DIO | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
 				  FUSE_CAP_SPLICE_MOVE);
@@ -133,6 +135,9 @@ static const struct fuse_lowlevel_ops operations = {
 	.listxattr = op_listxattr,
 	.setxattr = op_setxattr,
 	.removexattr = op_removexattr,
+	.getlk = op_getlk,
+	.setlk = op_setlk,
+	.flock = op_flock,
 };
 
 static void add_option(struct fuse_args *args, const char *option)
@@ -223,6 +228,8 @@ int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, c
 	fs->operations = &operations;
 	fs->metrics = metrics_new();
 	fs->streams = streams_new(s);
+	fs->lock_session = lock_session_new(fs);
+	fs->lock_waits = lock_waits_new(fs);
 	nodes_init(&fs->nodes, MVCC_ROOT_INO);
 	pthread_mutex_init(&fs->numbers_lock, NULL);
 	pthread_mutex_init(&fs->handles_lock, NULL);
@@ -370,6 +377,7 @@ void fs_unmount(struct fs *fs)
 
 	inotify_stop(fs->inotify);
 	streams_end(fs->streams);
+	lock_waits_end(fs);
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += fs->settings->timeout_ns / 1000000000 + 1;
 	/* While the connection is there, whoever waits still gets the answer. */
@@ -377,6 +385,7 @@ void fs_unmount(struct fs *fs)
 		publish_closed(fs);
 		wait_idle(fs, &until);
 	}
+	lock_session_end(fs->lock_session, &until);
 	detach(fs);
 	fs->mounted = false;
 }
@@ -394,6 +403,8 @@ void fs_free(struct fs *fs)
 	directories_drop(fs);
 	streams_free(fs->streams);
 	nodes_done(&fs->nodes);
+	lock_waits_free(fs);
+	lock_session_free(fs->lock_session);
 	metrics_free(fs->metrics);
 	pthread_cond_destroy(&fs->idle);
 	pthread_mutex_destroy(&fs->idle_lock);

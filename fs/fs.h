@@ -20,6 +20,7 @@ struct fs_config {
 	char rev_mark; /* begins revision and control paths (path_mark_valid) */
 	bool debug;    /* libfuse prints each request */
 	uint32_t max_threads;
+	uint32_t lock_ttl_s;      /* how long locks outlive this mount if it dies */
 	uint32_t max_read;        /* bytes of one read; 0: not limited */
 	void (*ready)(void *ctx); /* called once, when the mount can be used, on a thread of the file system or the store; must not wait */
 	void *ready_ctx;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "fs/exclusive.h"
 #include "fs/stream.h"
+#include "fs/locks.h"
 #include "fs/view.h"
 
 #include <errno.h>
@@ -100,6 +101,7 @@ void handle_close(struct handle *h)
 		h->next->at = h->at;
 	h->node->writers -= h->writable;
 	pthread_mutex_unlock(&fs->handles_lock);
+	locks_drop_handle(h);
 	exclusive_give_back(h);
 	handle_put(h);
 }

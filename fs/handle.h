@@ -55,6 +55,10 @@ struct handle {
 	struct dirty dirty;
 	struct handle_attr frozen_attr;
 	struct handle_attr attr;
+	uint64_t lock_number;    /* what it is called among this mount's locks; 0: it never asked for one */
+	uint64_t lock_session;   /* under which it holds locks, or may; what it writes lands while that lasts. 0: none */
+	uint64_t frozen_session; /* of what is on its way */
+	uint32_t lock_asks;      /* requests for locks under way */
 	struct request *waiting; /* for the publication under way */
 };
 

@@ -17,6 +17,8 @@ struct fs {
 	struct metrics *metrics;
 	struct inotify *inotify;        /* NULL: off */
 	struct streams *streams;        /* open @watch files */
+	struct lock_session *lock_session;
+	struct lock_waits *lock_waits;
 	const struct endpoint *clients; /* for metrics_text; NULL: none */
 	struct nodes nodes;
 	pthread_mutex_t numbers_lock; /* of numbers.h */

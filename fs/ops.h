@@ -38,6 +38,11 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file);
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *file);
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file);
 
+/* ops_lock.c */
+void op_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file, struct flock *lock);
+void op_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file, struct flock *lock, int waits);
+void op_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file, int operation);
+
 /* ops_dir.c */
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file);
 void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *file);

@@ -2,6 +2,7 @@
 
 #include "fs/control.h"
 #include "fs/entry.h"
+#include "fs/locks.h"
 #include "fs/publish.h"
 #include "fs/view.h"
 #include "fs/watch_file.h"
@@ -213,7 +214,9 @@ static void setattr_pending(struct request *rq, struct handle *h)
 	int error = 0;
 
 	pthread_mutex_lock(&h->lock);
-	if (rq->to_set & FUSE_SET_ATTR_SIZE)
+	if (rq->to_set & FUSE_SET_ATTR_SIZE && locks_lost(h))
+		error = -EIO;
+	else if (rq->to_set & FUSE_SET_ATTR_SIZE)
 		error = handle_truncate(h, (uint64_t)rq->attr.st_size);
 	else
 		handle_set_attr(h, &rq->attr, rq->to_set);

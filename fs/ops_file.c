@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "fs/control.h"
 #include "fs/holders.h"
+#include "fs/locks.h"
 #include "fs/publish.h"
 #include "fs/stream.h"
 #include "fs/view.h"
@@ -75,7 +76,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 
 	(void)ino;
 	pthread_mutex_lock(&h->lock);
-	int error = handle_write(h, data, size, offset, file->flags & O_APPEND);
+	int error = locks_lost(h) ? -EIO : handle_write(h, data, size, offset, file->flags & O_APPEND);
 	pthread_mutex_unlock(&h->lock);
 	if (error)
 		request_refuse(req, error);
@@ -91,6 +92,8 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
 
 	(void)ino;
 	pthread_mutex_lock(&h->lock);
+	if (!error && locks_lost(h))
+		error = -EIO;
 	if (!error && (uint64_t)offset + (uint64_t)size > handle_size(h))
 		error = handle_truncate(h, (uint64_t)offset + (uint64_t)size);
 	pthread_mutex_unlock(&h->lock);
@@ -145,6 +148,12 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 	bool has_data = h->dirty.bytes || h->publishing;
 	int lost = h->lost;
 	pthread_mutex_unlock(&h->lock);
+	if (locks_go_with_close(h, file->lock_owner)) {
+		struct request *rq = file_request(req, ino, file);
+		locks_ask_new(rq, LOCK_KIND_POSIX, file->lock_owner)->closes = true;
+		locks_give_back(rq);
+		return;
+	}
 	if (lost || !pending) {
 		request_refuse(req, lost);
 		return;

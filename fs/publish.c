@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "fs/exclusive.h"
+#include "fs/locks.h"
 #include "fs/view.h"
 
 #include <assert.h>
@@ -16,6 +17,7 @@ static void freeze(struct handle *h)
 	h->publishing = true;
 	h->put_off = false;
 	h->frozen = h->dirty;
+	h->frozen_session = h->lock_session;
 	dirty_init(&h->dirty);
 	h->frozen_attr = h->attr;
 	h->attr = (struct handle_attr){0};
@@ -146,6 +148,10 @@ static int submit(struct request *rq)
 		c.gid = h->create_gid;
 	}
 	c.reservation = h->reservation;
+	if (h->frozen_session) {
+		c.write_flags |= WRITE_FENCED;
+		c.lease = h->frozen_session;
+	}
 	const struct handle_attr *a = &h->frozen_attr;
 	c.set_mask = a->mask;
 	c.set_uid = a->uid;
@@ -179,6 +185,12 @@ void publish_start(struct request *rq, request_step *after)
 		int lost = h->lost;
 		pthread_mutex_unlock(&h->lock);
 		after(rq, lost);
+		return;
+	}
+	if (locks_lost(h)) {
+		h->failed = true;
+		pthread_mutex_unlock(&h->lock);
+		after(rq, -EIO);
 		return;
 	}
 	freeze(h);

@@ -46,6 +46,7 @@ static void unref(struct request *rq)
 	writer_free(&rq->value);
 	free(rq->name);
 	free(rq->name2);
+	free(rq->ask);
 	pthread_mutex_destroy(&rq->lock);
 	free(rq);
 	pthread_mutex_lock(&fs->idle_lock);

@@ -43,6 +43,7 @@ struct request {
 	uint32_t gid;
 	uint64_t number; /* of numbers_take */
 	request_step *number_taken;
+	struct lock_ask *ask;   /* freed at the end */
 	request_step *after;    /* where to go on after publish_start */
 	struct request *queued; /* behind a publication */
 	struct metrics_call call;

@@ -12,6 +12,7 @@ struct apply {
 	struct sessions sessions;
 	struct reservations reservations;
 	struct leases *own_leases; /* unless others look at them too */
+	struct locks *own_locks;   /* likewise */
 	struct plan plan;
 	struct writer session_bytes;
 	struct raft_members members; /* as applied, without its context; empty in a store from before it was kept */
@@ -37,6 +38,9 @@ static int (*const commands[])(struct plan *p, const struct command *c) = {
 	[COMMAND_LEASE_GRANT] = apply_lease_grant,
 	[COMMAND_LEASE_REVOKE] = apply_lease_revoke,
 	[COMMAND_LEASE_KEEPALIVE] = apply_lease_keepalive,
+	[COMMAND_LOCK] = apply_lock,
+	[COMMAND_UNLOCK] = apply_unlock,
+	[COMMAND_LOCK_CANCEL] = apply_lock_cancel,
 	[COMMAND_NUMBERS] = apply_numbers,
 };
 
@@ -61,6 +65,8 @@ static int load(struct apply *a)
 		err = load_members(a);
 	if (err == 0)
 		err = leases_load(a->plan.leases, a->m);
+	if (err == 0)
+		err = locks_load(a->plan.locks, a->m);
 	return err;
 }
 
@@ -89,6 +95,7 @@ int apply_open(struct mvcc *m, struct apply **out)
 	a->plan.reservations = &a->reservations;
 	a->plan.sessions = &a->sessions;
 	a->plan.leases = a->own_leases = leases_new();
+	a->plan.locks = a->own_locks = locks_new();
 	int err = load(a);
 	if (err < 0) {
 		apply_close(a);
@@ -106,6 +113,7 @@ void apply_close(struct apply *a)
 	reservations_done(&a->reservations);
 	sessions_done(&a->sessions);
 	leases_free(a->own_leases);
+	locks_free(a->own_locks);
 	writer_free(&a->session_bytes);
 	free(a);
 }
@@ -118,6 +126,17 @@ int apply_share_leases(struct apply *a, struct leases *l)
 	leases_free(a->own_leases);
 	a->own_leases = NULL;
 	a->plan.leases = l;
+	return 0;
+}
+
+int apply_share_locks(struct apply *a, struct locks *l)
+{
+	int err = locks_load(l, a->m);
+	if (err < 0)
+		return err;
+	locks_free(a->own_locks);
+	a->own_locks = NULL;
+	a->plan.locks = l;
 	return 0;
 }
 

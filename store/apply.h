@@ -20,7 +20,7 @@ struct apply_outcome {
 	struct command_result result; /* its reply is the caller's to free */
 };
 
-/* Loads the sessions, the reservations and the leases from the store. */
+/* Loads the sessions, the reservations, the leases and the locks from the store. */
 int apply_open(struct mvcc *m, struct apply **out);
 void apply_close(struct apply *a);
 /* Another store has taken the place of the one that it works on (mvcc_replace): what it keeps of it is read anew. On an error nothing is
@@ -31,6 +31,8 @@ bool apply_has_seen(struct apply *a, uint64_t origin, uint64_t epoch, uint64_t s
 /* From now on the leases are kept in `l`, which is the caller's, outlives `a` and is for other threads to look at: what it holds is forgotten, and read from the store.
  * Errors as of apply_open. */
 int apply_share_leases(struct apply *a, struct leases *l);
+/* The same for the locks. */
+int apply_share_locks(struct apply *a, struct locks *l);
 /* Applies log entry (index, term) that holds a configuration, encoded: it is kept as the meta APPLY_MEMBERS, and what is remembered of operations of
  * nodes that are no members any more goes. From then on their commands change nothing. False: the disk failed, as `stopped` above. */
 bool apply_members(struct apply *a, uint64_t index, uint64_t term, struct span members);

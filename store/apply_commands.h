@@ -26,6 +26,9 @@ int apply_lease_revoke(struct plan *p, const struct command *c);
 int apply_lease_keepalive(struct plan *p, const struct command *c);
 int apply_compact(struct plan *p, const struct command *c);
 int apply_numbers(struct plan *p, const struct command *c);
+int apply_lock(struct plan *p, const struct command *c);
+int apply_unlock(struct plan *p, const struct command *c);
+int apply_lock_cancel(struct plan *p, const struct command *c);
 
 /* Is c->key free for a new thing: nothing there (-EEXIST), in a directory (-ENOENT, -ENOTDIR), and not reserved by another (-EEXIST)? Gives its
  * place and that of its directory. */

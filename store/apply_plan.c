@@ -107,6 +107,7 @@ void plan_reset(struct plan *p)
 	p->swap = false;
 	p->reserve = NULL;
 	p->lease = NULL;
+	p->lock = NULL;
 	p->first_put = p->last_put = NULL;
 	p->target = NULL;
 	p->done = p->number = 0;
@@ -397,6 +398,7 @@ void plan_commit(struct plan *p)
 	commit_all(p, CHANGE_TOUCH, commit_touch);
 	plan_commit_reserved(p);
 	commit_leases(p);
+	plan_commit_locks(p);
 	if (p->floor > 0)
 		mvcc_compact(p->m, p->floor);
 }

@@ -61,6 +61,7 @@ struct plan {
 	struct reservations *reservations; /* as before the command */
 	struct sessions *sessions;
 	struct leases *leases;
+	struct locks *locks;
 	int64_t time_ns;
 	bool broken;
 	struct change **chunks; /* of CHANGES_PER_CHUNK each, kept from command to command */
@@ -76,6 +77,7 @@ struct plan {
 	bool swap;                     /* the moves go both ways: what is at `to` moves to `from` */
 	uint64_t floor;                /* the store's history below it goes; 0: stays */
 	const struct command *lease;   /* which is to be granted, renewed or revoked; or NULL */
+	const struct command *lock;    /* which changes the table of locks; or NULL */
 	const struct command *reserve; /* whose key is to be reserved; or NULL */
 	struct writer unreserved;      /* slots of reservations that end, each a u32 */
 	struct writer reserved_moves;  /* slots of reservations that go on under another key: u32, bytes */
@@ -129,6 +131,10 @@ int plan_check_lease(struct plan *p, uint64_t id);
 /* Parts of plan_commit: what a change does to the leases that its key has and gets; and the rest, at the very end. */
 void plan_commit_lease(struct plan *p, const struct change *at);
 void plan_commit_leases(struct plan *p);
+/* -EIO if the session that the change is made under is over. */
+int plan_check_fence(struct plan *p, const struct command *c);
+/* Part of plan_commit: after the leases. */
+void plan_commit_locks(struct plan *p);
 
 /* Every key that begins with `prefix` is to be deleted; how many there are is added to *count. `prefix` is borrowed. */
 int plan_delete_prefix(struct plan *p, struct span prefix, uint64_t *count);

@@ -106,7 +106,10 @@ int apply_write(struct plan *p, const struct command *c)
 	struct edit e = {.truncate_to = c->truncate_to, .extend_to = c->extend_to, .append = c->write_flags & WRITE_APPEND};
 	struct change *at;
 	bool wrote;
-	int err = write_target(p, c, &at);
+	int err = plan_check_fence(p, c);
+	if (err < 0)
+		return err;
+	err = write_target(p, c, &at);
 	if (err < 0 || (err = regular_only(&at->record)) < 0 || (err = ranges_of(p, c, &e)) < 0 ||
 	    (err = content_edit(p, at, &e, &wrote)) < 0)
 		return err;

@@ -22,7 +22,7 @@
  *   rename  u32 rename_flags
  *   xattr   u32 xattr_flags
  *   prefix  u8, 0 or 1
- *   write   u32 write_flags, u64 truncate_to, u64 extend_to; staged: u64 stage, u32 stage_chunk; else ranges
+ *   write   u32 write_flags, u64 truncate_to, u64 extend_to; staged: u64 stage, u32 stage_chunk; else ranges; fenced: u64 lease, not 0
  *   stage   u64 stage, u32 stage_chunk
  *   staged  u32 write_flags (of WRITE_STAGED and WRITE_LEASED); staged: u64 stage, u32 stage_chunk; leased: u64 lease
  *   value   bytes
@@ -33,6 +33,7 @@
  *   ttl     u32 ttl_s
  *   renew   u64 renewals
  *   numbers u32 numbers, COMMAND_NUMBERS_COUNT
+ *   lock    u64 session, u64 ino, u64 owner, u64 handle, u64 start, u64 end, u32 pid, u8 kind, u8 exclusive, u8 lock_flags, u64 lock_request
  *
  *   ranges  u32 count, then count times: u64 offset, bytes
  *   bytes   u32 length, then that many; the value of a LOAD is bytes key, bytes value, ... to its end
@@ -76,7 +77,8 @@ enum field {
 	FIELD_LEASE = 32768,
 	FIELD_TTL = 65536,
 	FIELD_RENEWALS = 131072,
-	FIELD_NUMBERS = 262144
+	FIELD_NUMBERS = 262144,
+	FIELD_LOCK = 524288
 };
 
 /* 0: no command has that number yet. */
@@ -102,6 +104,9 @@ static const uint32_t fields_of[] = {
 	[COMMAND_LEASE_REVOKE] = FIELD_LEASE | FIELD_RENEWALS,
 	[COMMAND_LEASE_KEEPALIVE] = FIELD_LEASE,
 	[COMMAND_NUMBERS] = FIELD_NUMBERS,
+	[COMMAND_LOCK] = FIELD_LOCK,
+	[COMMAND_UNLOCK] = FIELD_LOCK,
+	[COMMAND_LOCK_CANCEL] = FIELD_LOCK,
 };
 #define TYPES_END (sizeof(fields_of) / sizeof(fields_of[0]))
 
@@ -158,6 +163,8 @@ static void encode_write(struct writer *w, const struct command *c)
 		encode_stage(w, c);
 	else
 		command_ranges_encode(w, c->ranges, c->ranges_count);
+	if (c->write_flags & WRITE_FENCED)
+		writer_u64(w, c->lease);
 }
 
 static void encode_staged(struct writer *w, const struct command *c)
@@ -179,6 +186,21 @@ static void encode_lease(struct writer *w, const struct command *c, unsigned fie
 		writer_u64(w, c->renewals);
 	if (fields & FIELD_NUMBERS)
 		writer_u32(w, c->numbers);
+}
+
+static void encode_lock(struct writer *w, const struct command *c)
+{
+	writer_u64(w, c->lock.session);
+	writer_u64(w, c->lock.ino);
+	writer_u64(w, c->lock.owner);
+	writer_u64(w, c->lock.handle);
+	writer_u64(w, c->lock.start);
+	writer_u64(w, c->lock.end);
+	writer_u32(w, c->lock.pid);
+	writer_u8(w, c->lock.kind);
+	writer_u8(w, c->lock.exclusive);
+	writer_u8(w, c->lock_flags);
+	writer_u64(w, c->lock_request);
 }
 
 static void encode_names(struct writer *w, const struct command *c, unsigned fields)
@@ -219,6 +241,8 @@ static void encode_fields(struct writer *w, const struct command *c, unsigned fi
 	if (fields & FIELD_REVISION)
 		writer_u64(w, c->revision);
 	encode_lease(w, c, fields);
+	if (fields & FIELD_LOCK)
+		encode_lock(w, c);
 }
 
 void command_encode(struct writer *w, const struct command *c)
@@ -288,13 +312,15 @@ static void decode_write(struct reader *r, struct command *c)
 	c->write_flags = reader_u32(r);
 	c->truncate_to = reader_u64(r);
 	c->extend_to = reader_u64(r);
-	if (c->write_flags & ~(uint32_t)(WRITE_CREATE | WRITE_EXCL | WRITE_APPEND | WRITE_STAGED | WRITE_NUMBERED))
+	if (c->write_flags & ~(uint32_t)(WRITE_CREATE | WRITE_EXCL | WRITE_APPEND | WRITE_STAGED | WRITE_NUMBERED | WRITE_FENCED))
 		reader_fail(r);
 	else if (c->write_flags & WRITE_STAGED)
 		decode_stage(r, c);
 	else if (command_ranges_decode(r, (struct command_range **)&c->ranges, &c->ranges_count) < 0)
 		reader_fail(r);
 	if ((c->write_flags & WRITE_APPEND) && c->ranges_count > 1)
+		reader_fail(r);
+	if ((c->write_flags & WRITE_FENCED) && (c->lease = reader_u64(r)) == 0)
 		reader_fail(r);
 }
 
@@ -326,6 +352,28 @@ static void decode_lease(struct reader *r, struct command *c, unsigned fields)
 	if (fields & FIELD_RENEWALS)
 		c->renewals = reader_u64(r);
 	if ((fields & FIELD_NUMBERS) && (c->numbers = reader_u32(r)) != COMMAND_NUMBERS_COUNT)
+		reader_fail(r);
+}
+
+static void decode_lock(struct reader *r, struct command *c)
+{
+	c->lock.session = reader_u64(r);
+	c->lock.ino = reader_u64(r);
+	c->lock.owner = reader_u64(r);
+	c->lock.handle = reader_u64(r);
+	c->lock.start = reader_u64(r);
+	c->lock.end = reader_u64(r);
+	c->lock.pid = reader_u32(r);
+	c->lock.kind = reader_u8(r);
+	uint8_t exclusive = reader_u8(r);
+	c->lock.exclusive = exclusive == 1;
+	c->lock_flags = reader_u8(r);
+	c->lock_request = reader_u64(r);
+	if (c->lock.session == 0 || c->lock.ino == 0 || c->lock.start > c->lock.end || exclusive > 1)
+		reader_fail(r);
+	if (c->lock.kind != LOCK_KIND_FLOCK && c->lock.kind != LOCK_KIND_POSIX)
+		reader_fail(r);
+	if (c->lock_flags > (LOCK_WAITS | LOCK_BY_HANDLE) || ((c->lock_flags & LOCK_WAITS) && c->lock_request == 0))
 		reader_fail(r);
 }
 
@@ -367,6 +415,8 @@ static void decode_fields(struct reader *r, struct command *c, unsigned fields)
 	if (fields & FIELD_REVISION)
 		c->revision = reader_u64(r);
 	decode_lease(r, c, fields);
+	if (fields & FIELD_LOCK)
+		decode_lock(r, c);
 }
 
 static bool without_nul(struct span s)
@@ -405,6 +455,9 @@ static bool names_valid(const struct command *c)
 	case COMMAND_LEASE_REVOKE:
 	case COMMAND_LEASE_KEEPALIVE:
 	case COMMAND_NUMBERS:
+	case COMMAND_LOCK:
+	case COMMAND_UNLOCK:
+	case COMMAND_LOCK_CANCEL:
 	case COMMAND_TXN: /* apply looks into it, and says what is wrong */
 		return true;
 	case COMMAND_PUT:

@@ -5,6 +5,7 @@
 #ifndef TALLY_STORE_COMMAND_H
 #define TALLY_STORE_COMMAND_H
 
+#include "store/lock.h"
 #include "store/mvcc/mvcc.h"
 
 enum command_type {
@@ -30,7 +31,11 @@ enum command_type {
 	COMMAND_LEASE_REVOKE =
 		19, /* lease: it ends, and all keys attached to it are deleted. renewals: -ESTALE if it has another number; 0: whatever */
 	COMMAND_LEASE_KEEPALIVE = 20, /* lease: its time begins anew */
-	COMMAND_NUMBERS = 30,         /* numbers: so many inode numbers for the issuer to use; count tells the first */
+	/* Of locks (lock.h): lock, lock_flags, lock_request; -EIO if there is no such session. */
+	COMMAND_LOCK = 21,   /* count: 1 if it is granted, 0 if it waits as lock_request; -EAGAIN without LOCK_WAITS; -EDEADLK, -ENOLCK */
+	COMMAND_UNLOCK = 22, /* count: how many locks of that handle are left; -ENOLCK */
+	COMMAND_LOCK_CANCEL = 23, /* what waits as lock_request does so no longer; count: 1 if the lock is held, 0 if not */
+	COMMAND_NUMBERS = 30,     /* numbers: so many inode numbers for the issuer to use; count tells the first */
 };
 
 enum command_set {
@@ -52,7 +57,13 @@ enum command_write_flag {
 	WRITE_NUMBERED =
 		32, /* with WRITE_CREATE: the target is found by key; if it is made, it gets the number `ino`, if the issuer was given it (NUMBERS) in
 				the same boot and has not used it yet, else a fresh one */
-	WRITE_STAGED = 8 /* the ranges are in the stage, encoded as below, cut into chunks; of a PUT: the value is */
+	WRITE_FENCED = 64, /* WRITE: -EIO if there is no such lease: what it held locked may be another's by now */
+	WRITE_STAGED = 8   /* the ranges are in the stage, encoded as below, cut into chunks; of a PUT: the value is */
+};
+
+enum command_lock_flag {
+	LOCK_WAITS = 1,    /* LOCK: until it is granted */
+	LOCK_BY_HANDLE = 2 /* UNLOCK: whatever was set on the file through the handle, by any owner, of either kind */
 };
 
 /* Identifies an operation for exactly-once application (dissertation, 6.3): applied the first time it is met, skipped after that. */
@@ -119,10 +130,13 @@ struct command {
 	 * come there (-ENOTDIR); whatever else makes the key succeeds, and ends it. A RESERVE fails with -EBUSY when there are 4096. */
 	uint64_t reservation;
 	uint64_t revision; /* COMPACT: not 0 */
-	uint64_t lease;    /* LEASE_*; PUT with WRITE_LEASED: -ENOENT if there is none */
+	uint64_t lease;    /* LEASE_*; PUT with WRITE_LEASED: -ENOENT if there is none; WRITE with WRITE_FENCED */
 	uint32_t ttl_s;
 	uint64_t renewals;
 	uint32_t numbers; /* NUMBERS: COMMAND_NUMBERS_COUNT */
+	struct lock lock;
+	uint8_t lock_flags; /* enum command_lock_flag */
+	uint64_t lock_request;
 };
 
 struct command_result {
@@ -130,7 +144,7 @@ struct command_result {
 	bool changed;      /* it made `revision` */
 	uint64_t revision; /* the store's revision after the command */
 	uint64_t
-		count; /* DELETE: keys deleted; LOAD: keys put; TXN: 1 if all comparisons held; LEASE_REVOKE: keys deleted; NUMBERS: the first; else of a lease: its time, in seconds */
+		count; /* DELETE: keys deleted; LOAD: keys put; TXN: 1 if all comparisons held; LEASE_REVOKE: keys deleted; NUMBERS: the first; else of a lease: its time, in seconds; of locks, as said there */
 	struct record attr;  /* the target as the command left it; spans empty, memory NULL, ino 0 when there is none */
 	uint64_t lease;      /* LEASE_*: its id */
 	struct writer reply; /* TXN: its results, txn.h. Owned: whoever ends the result frees it */

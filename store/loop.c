@@ -52,6 +52,7 @@ static void on_applied(void *ctx)
 {
 	struct store *s = ctx;
 	watch_hub_applied(s->watch);
+	locks_applied(s->locks);
 }
 
 static void on_replaced(void *ctx)

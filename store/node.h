@@ -87,6 +87,7 @@ struct store {
 	struct apply *apply;
 	struct dumps *dumps;
 	struct leases *leases; /* changed by apply */
+	struct locks *locks;   /* likewise */
 	int64_t expiry_ns;     /* when leases are to be looked at again; the loop's */
 	atomic_uint endings;   /* of leases, on their way */
 	struct pending *pending;

@@ -59,7 +59,9 @@ static int open_mvcc(struct store *s, char *why, size_t why_size)
 	s->dumps = dumps_new(s->mvcc, (uint64_t)clock_wall_ns());
 	s->watch = watch_hub_new(s->mvcc);
 	rc = apply_open(s->mvcc, &s->apply);
-	return rc < 0 ? rc : apply_share_leases(s->apply, s->leases);
+	if (rc == 0)
+		rc = apply_share_leases(s->apply, s->leases);
+	return rc < 0 ? rc : apply_share_locks(s->apply, s->locks);
 }
 
 static int restore_entry(void *ctx, const struct raft_entry *entry)
@@ -189,6 +191,7 @@ static void teardown(struct store *s)
 	if (s->apply)
 		apply_close(s->apply);
 	leases_free(s->leases);
+	locks_free(s->locks);
 	dumps_free(s->dumps);
 	watch_hub_free(s->watch);
 	if (s->mvcc)
@@ -216,6 +219,7 @@ static struct store *store_new(const struct store_config *config)
 	keep_config(s, config);
 	s->identity.lock_fd = -1;
 	s->leases = leases_new();
+	s->locks = locks_new();
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&s->fetched_mutex, NULL);
 	pthread_mutex_init(&s->status_mutex, NULL);
@@ -388,6 +392,11 @@ struct dumps *store_dumps(struct store *s)
 struct leases *store_leases(struct store *s)
 {
 	return s->leases;
+}
+
+struct locks *store_locks(struct store *s)
+{
+	return s->locks;
 }
 
 struct watch_hub *store_watch(struct store *s)

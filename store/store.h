@@ -93,6 +93,8 @@ struct mvcc *store_mvcc(struct store *s);
 struct dumps *store_dumps(struct store *s);
 /* The leases as this node has applied them (lease.h): to look at. */
 struct leases *store_leases(struct store *s);
+/* The locks as this node has applied them (lock.h): to look at. */
+struct locks *store_locks(struct store *s);
 /* What changes on this node's store, as it is applied (watch.h). */
 struct watch_hub *store_watch(struct store *s);
 const struct store_config *store_settings(const struct store *s); /* as in force; strings owned by the store */
