@@ -274,6 +274,83 @@ static void a_directory_moves_with_all_that_is_in_it(void **state)
 	world_end(&x);
 }
 
+static void ctl(struct world *x, int node, const char *verb, const char *key, const char *last)
+{
+	struct run_result r;
+
+	tallyctl(x->c, node, &r, verb, key, last, NULL);
+	if (r.status != 0)
+		cluster_fail("%s %s: %s", verb, key, r.err);
+	run_done(&r);
+}
+
+/* The kernel of this node did not see it either, whatever node was asked. */
+static void what_tallyctl_changes_counts_as_made_elsewhere(void **state)
+{
+	struct world x;
+
+	(void)state;
+	world_make(&x, "inotify");
+	ctl(&x, 0, "put", "d/k", "1");
+	expect(&x, "create:k open:k modify:k close_write:k");
+	ctl(&x, 1, "put", "d/k", "2");
+	expect(&x, "open:k modify:k close_write:k");
+	ctl(&x, 0, "put", "d/t/k", "1");
+	expect(&x, "create:t/");
+	watcher_add(&x.w, 1, path("%s/d/t", x.here));
+	ctl(&x, 0, "del", "d/t/k", NULL);
+	expect(&x, "1.delete:k");
+	ctl(&x, 0, "put", "d/t/u/k", "1");
+	expect(&x, "1.create:u/");
+	/* A tree goes in one revision: from its leaves up. */
+	ctl(&x, 1, "del", "d/t", "--prefix");
+	expect(&x, "1.delete:u/ 1.delete_self delete:t/");
+	world_end(&x);
+}
+
+/* A link to the outside, or another file system in the way: what lies there is never touched. */
+static void nothing_outside_of_the_mount_is_touched(void **state)
+{
+	struct world x;
+	const char *outside;
+
+	(void)state;
+	world_make(&x, "inotify");
+	outside = path("%s/outside", x.c->dir);
+	assert_int_equal(file_write(outside, "precious\n"), 0);
+	shell(x.there, "echo 1 > d/f && echo 1 > d/g");
+	expect(&x, "create:f open:f modify:f close_write:f create:g open:g modify:g close_write:g");
+	shell(x.here, path("mount --bind %s d/f", outside));
+	shell(x.there, "echo 2 > d/f && chmod 600 d/f && rm d/f");
+	shell(x.there, path("ln -sf %s d/g", outside));
+	shell(x.there, "touch d/end && rm d/end");
+	wait_for(&x.w, "delete:end ");
+	struct stat st;
+	assert_int_equal(stat(outside, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0644);
+	assert_true(file_is(outside, "precious\n"));
+	shell(x.c->dir, path("umount %s/d/f 2>/dev/null; true", x.here));
+	assert_true(file_is(outside, "precious\n"));
+	world_end(&x);
+}
+
+static void unmounting_is_not_held_up(void **state)
+{
+	struct world x;
+	struct run_result r;
+
+	(void)state;
+	world_make(&x, "inotify");
+	shell(x.there, "echo 1 > d/f");
+	expect(&x, "create:f open:f modify:f close_write:f");
+	world_end(&x);
+	run_shell(&r, "fusermount3 -u %s", x.here);
+	if (r.status != 0)
+		cluster_fail("fusermount3: %s", r.err);
+	run_done(&r);
+	assert_int_equal(node_end(x.c, 1), 0);
+}
+
 /* --- under load --- */
 
 #define LOAD_FILES 100
@@ -411,6 +488,9 @@ int main(void)
 		cmocka_unit_test_teardown(on_a_serial_mount_too, cluster_teardown),
 		cmocka_unit_test_teardown(a_watched_file_tells_its_own_end_and_its_moves, cluster_teardown),
 		cmocka_unit_test_teardown(a_directory_moves_with_all_that_is_in_it, cluster_teardown),
+		cmocka_unit_test_teardown(what_tallyctl_changes_counts_as_made_elsewhere, cluster_teardown),
+		cmocka_unit_test_teardown(nothing_outside_of_the_mount_is_touched, cluster_teardown),
+		cmocka_unit_test_teardown(unmounting_is_not_held_up, cluster_teardown),
 		cmocka_unit_test_teardown(under_load_no_event_is_missing_or_doubled, cluster_teardown),
 		cmocka_unit_test_teardown(inotifywait_reacts_to_an_edit_on_another_node, cluster_teardown),
 		cmocka_unit_test_teardown(how_long_an_event_takes, cluster_teardown),
