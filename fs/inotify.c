@@ -288,9 +288,15 @@ static void end_doomed(struct inotify *i)
 	}
 }
 
-static bool was_directory(struct fs *fs, const struct mvcc_event *e)
+/* Of what the kernel does not know anyway: no, which costs no look into the store. */
+static bool was_known_directory(struct fs *fs, const struct mvcc_event *e)
 {
 	struct record r = {0};
+	struct place p;
+
+	if (!place_of(fs, e->key, &p) || !p.known)
+		return false;
+	nodes_put(&fs->nodes, p.known);
 	bool directory = mvcc_get(fs->mvcc, e->key, e->rev.main - 1, &r) == 0 && S_ISDIR(r.mode);
 
 	record_done(&r);
@@ -319,7 +325,7 @@ static void on_event(void *ctx, const struct mvcc_event *e)
 		return;
 	if (e->type == MVCC_EVENT_RENAME)
 		on_rename(i, e);
-	else if (e->type == MVCC_EVENT_DELETE && was_directory(i->fs, e))
+	else if (e->type == MVCC_EVENT_DELETE && was_known_directory(i->fs, e))
 		put_off(i, e);
 	else
 		on_one(i, e);
