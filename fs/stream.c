@@ -445,6 +445,8 @@ void stream_read(struct stream *s, struct request *rq, size_t size, bool wait)
 	if (!w)
 		abort();
 	*w = (struct waiter){.rq = rq, .stream = s, .size = size};
+	/* Whoever is answered may close it before this is over. */
+	atomic_fetch_add(&s->refs, 1);
 	pthread_mutex_lock(&s->lock);
 	if (look(s))
 		answer(s, w, has_lines(s) ? 0 : s->error);
@@ -456,6 +458,7 @@ void stream_read(struct stream *s, struct request *rq, size_t size, bool wait)
 	pthread_mutex_unlock(&s->lock);
 	if (again)
 		hand_over(s);
+	put(s);
 }
 
 unsigned stream_poll(struct stream *s, struct fuse_pollhandle *handle)
