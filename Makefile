@@ -5,6 +5,7 @@
 #   make asan tsan  the tests under sanitizers                make bench    the figures, and whether they are good enough
 #   make sim        the simulator: SEED=n [TRACE=1] replays, RUNS=n [FROM=s] [JOBS=j] walks seeds
 #   make stress     stress-ng, fio and dbench, a minute each: STRESS_SECONDS=n, STRESS_ONLY="name name"
+#   make locks      the holder of a lock killed a hundred times: LOCK_ROUNDS=n
 #   make faults     real faults on three hosts under load     make fuzz     the fuzz targets, a minute each: FUZZ_SECONDS=n
 #   make install    PREFIX=/usr/local DESTDIR=                make deps     the Debian packages that are missing
 
@@ -160,6 +161,10 @@ faults: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all $(FAULTS_PROGRAM)
 	@$(FAULTS_PROGRAM)
 
+# The holder of a lock is killed a hundred times: LOCK_ROUNDS=n.
+locks: all $(BUILD)/tests/cluster/test_locks
+	@LOCK_ROUNDS=$${LOCK_ROUNDS:-100} TEST_TIMEOUT=$${TEST_TIMEOUT:-3600} tests/run.sh $(BUILD)/tests/cluster/test_locks
+
 # stress-ng's file-system stressors, fio across mounts, dbench.
 stress: deps
 	@tests/deps.sh stress
@@ -183,6 +188,6 @@ install: all
 clean:
 	rm -rf build build-*
 
-.PHONY: all tests deps unit cluster sim check power mutants demo asan tsan lint bench bench-soak stress faults fuzz fuzz-targets format install clean
+.PHONY: all tests deps unit cluster sim check power mutants demo asan tsan lint bench bench-soak stress faults locks fuzz fuzz-targets format install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

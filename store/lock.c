@@ -236,9 +236,13 @@ bool locks_conflict(struct locks *l, const struct lock *want, struct lock *out)
 	bool found = false;
 	pthread_mutex_lock(&l->lock);
 	const struct locked_file *f = table_file(&l->has, want->ino);
-	for (uint32_t i = 0; f && i < f->held.count && !found; i++)
-		if ((found = lock_conflicts(&f->held.items[i]->lock, want)))
-			*out = f->held.items[i]->lock;
+	for (uint32_t i = 0; f && i < f->held.count; i++) {
+		const struct lock *has = &f->held.items[i]->lock;
+		if (!lock_conflicts(has, want) || (found && out->start <= has->start))
+			continue;
+		*out = *has;
+		found = true;
+	}
 	pthread_mutex_unlock(&l->lock);
 	return found;
 }

@@ -64,7 +64,7 @@ void locks_end_session(struct locks *l, struct mvcc *m, uint64_t session);
 
 /* --- anybody --- */
 
-/* The first lock that stands in the way; false: none. */
+/* The lock with the lowest start of those that stand in the way; false: none. */
 bool locks_conflict(struct locks *l, const struct lock *want, struct lock *out);
 bool locks_waits(struct locks *l, uint64_t ino, uint64_t session, uint64_t request);
 /* Does its owner hold all of the range, as exclusive as that? */
