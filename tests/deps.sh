@@ -36,6 +36,7 @@ else
 	need_command dbench dbench
 	need_command git git
 	need_command inotifywait inotify-tools
+	need_command python3 python3
 fi
 [ -n "$missing" ] || exit 0
 
