@@ -301,7 +301,7 @@ static int count_up(const char *file, int times)
 		if (got <= 0)
 			return 2;
 		text[got] = '\0';
-		int size = snprintf(text, sizeof(text), "%d\n", atoi(text) + 1);
+		int size = snprintf(text, sizeof(text), "%d\n", (int)strtol(text, NULL, 10) + 1);
 		if (pwrite(fd, text, (size_t)size, 0) != size || range(fd, F_SETLK, F_UNLCK, 0, 0))
 			return 3;
 	}
@@ -372,7 +372,7 @@ static void the_lock_of_a_dead_holder_is_free_when_its_time_is_over_and_no_soone
 {
 	(void)state;
 	const char *long_run = getenv("LOCK_ROUNDS");
-	int n = long_run ? atoi(long_run) : rounds(3);
+	int n = long_run ? (int)strtol(long_run, NULL, 10) : rounds(3);
 	struct cluster *c = cluster_up(3, "lock_ttl=1s");
 	double least = 1e9, most = 0, sum = 0;
 	for (int i = 0; i < n; i++) {
