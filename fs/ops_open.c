@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool writing(int flags)
 {
@@ -106,27 +107,30 @@ static void create_reply(struct request *rq, struct node *n, struct handle *h, c
 	request_end(rq);
 }
 
-/* -ESTALE where the kernel should look the name up again. */
-static int check_create(struct request *rq)
+/* As far as the caller's own ids tell; who is not the owner must pass as one of the group and as any other. */
+static bool may_open(const struct request *rq, const struct record *r)
+{
+	unsigned need = (rq->file.flags & O_ACCMODE) == O_RDONLY ? R_OK : (rq->file.flags & O_ACCMODE) == O_WRONLY ? W_OK : R_OK | W_OK;
+	unsigned bits = rq->uid == r->uid ? r->mode >> 6 : r->mode >> 3 & r->mode;
+
+	if (rq->file.flags & O_TRUNC)
+		need |= W_OK;
+	return rq->uid == 0 || (bits & need) == need;
+}
+
+/* What the name stands for, in *r: -ENOENT if it is free. */
+static int check_create(struct request *rq, struct record *r)
 {
 	char text[VIEW_KEY_SIZE];
-	struct record r = {0};
-	int error = view_record(rq->fs, rq->node, &r);
+	int error = view_record(rq->fs, rq->node, r);
 
-	if (!error && !S_ISDIR(r.mode))
+	if (!error && !S_ISDIR(r->mode))
 		error = -ENOTDIR;
-	record_done(&r);
+	record_done(r);
 	if (error)
 		return error;
 	int size = view_key(rq->fs, rq->node, rq->name, text);
-	if (size < 0)
-		return size;
-	error = mvcc_get(rq->fs->mvcc, (struct span){text, (size_t)size}, 0, &r);
-	record_done(&r);
-	if (error)
-		return error == -ENOENT ? 0 : error;
-	/* It has appeared since the lookup: a file to open, with all the checks of that. */
-	return -ESTALE;
+	return size < 0 ? size : mvcc_get(rq->fs->mvcc, (struct span){text, (size_t)size}, 0, r);
 }
 
 /* The file exists for its maker alone until it is published, at its close: so nobody sees it empty. */
@@ -152,14 +156,39 @@ static void create_provisional(struct request *rq, uint64_t reservation)
 	create_reply(rq, n, h, &st);
 }
 
+/* It has appeared since the lookup: a file to open. The kernel would look it up again, but once only: if it had to already, because the file was not
+ * published then, the open would fail. It is asked to all the same where it knows better who may open what. */
+static void create_found(struct request *rq, struct record *r)
+{
+	struct node_target target = view_target(r, 0, strlen(rq->name));
+	struct stat st;
+
+	if (!S_ISREG(r->mode) || !may_open(rq, r)) {
+		record_done(r);
+		request_error(rq, -ESTALE);
+		return;
+	}
+	struct node *n = nodes_enter(&rq->fs->nodes, rq->node, rq->name, &target);
+	view_stat(r, 0, &st);
+	struct handle *h = handle_new(rq, n, r, rq->file.flags);
+	if (rq->file.flags & O_TRUNC)
+		handle_truncate(h, 0);
+	handle_list(h);
+	create_reply(rq, n, h, &st);
+}
+
 static void create_deferred(struct request *rq, int error)
 {
+	struct record r = {0};
+
 	if (!error)
-		error = check_create(rq);
-	if (error)
-		request_error(rq, error);
-	else
+		error = check_create(rq, &r);
+	if (!error)
+		create_found(rq, &r);
+	else if (error == -ENOENT)
 		create_provisional(rq, 0);
+	else
+		request_error(rq, error);
 }
 
 /* O_EXCL: the cluster decided that this open makes the file. */

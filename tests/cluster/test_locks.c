@@ -308,6 +308,28 @@ static int count_up(const char *file, int times)
 	return close(fd) ? 4 : 0;
 }
 
+static void flock_1_is_a_mutex_on_serial_mounts(void **state)
+{
+	(void)state;
+	mutex(cluster_up(3, "consistency=serial"), "counter");
+}
+
+/* Many at once make the same lock file: whoever finds it made meanwhile opens it. */
+static void whoever_comes_second_opens_the_lock_file_that_the_first_one_made(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(1, NULL);
+	const char *script =
+		path("cd %s && for i in $(seq %d); do for k in 1 2 3 4 5 6; do flock l$i true || echo no >>%s/no & done; wait; done",
+		     c->nodes[0].mount, rounds(40), c->dir);
+	struct run_result r;
+	run_shell(&r, "%s", script);
+	assert_int_equal(r.status, 0);
+	if (r.err_size > 0 || access(path("%s/no", c->dir), F_OK) == 0)
+		cluster_fail("%s", r.err);
+	run_done(&r);
+}
+
 static void what_the_one_before_wrote_is_there_through_an_old_descriptor(void **state)
 {
 	(void)state;
@@ -373,15 +395,15 @@ static void the_lock_of_a_dead_holder_is_free_when_its_time_is_over_and_no_soone
 	(void)state;
 	const char *long_run = getenv("LOCK_ROUNDS");
 	int n = long_run ? (int)strtol(long_run, NULL, 10) : rounds(3);
-	struct cluster *c = cluster_up(3, "lock_ttl=1s");
+	struct cluster *c = cluster_up(3, "lock_ttl=2s,heartbeat=40ms,election=200ms");
 	double least = 1e9, most = 0, sum = 0;
 	for (int i = 0; i < n; i++) {
-		double took = killed_holder(c, i, 1);
+		double took = killed_holder(c, i, 2);
 		least = took < least ? took : least;
 		most = took > most ? took : most;
 		sum += took;
 	}
-	note("%d holders killed, lock_ttl=1s: the next had the lock after %.2f to %.2f s, %.2f on average", n, least, most, sum / n);
+	note("%d holders killed, lock_ttl=2s: the next had the lock after %.2f to %.2f s, %.2f on average", n, least, most, sum / n);
 }
 
 static bool is_lost(void *ctx)
@@ -393,7 +415,7 @@ static bool is_lost(void *ctx)
 static void what_a_holder_writes_that_was_away_never_lands(void **state)
 {
 	(void)state;
-	struct cluster *c = cluster_up(3, "lock_ttl=1s");
+	struct cluster *c = cluster_up(3, "lock_ttl=2s");
 	int holder = (cluster_leader(c) + 1) % 3, next = (holder + 1) % 3;
 	int held = 0, other;
 	assert_int_equal(file_write(path("%s/f", c->nodes[holder].mount), "0"), 0);
@@ -437,6 +459,8 @@ int main(void)
 		CLUSTER_TEST(waiters_get_it_in_the_order_of_asking),
 		CLUSTER_TEST(a_waiter_can_be_interrupted),
 		CLUSTER_TEST(flock_1_is_a_mutex_on_all_nodes),
+		CLUSTER_TEST(flock_1_is_a_mutex_on_serial_mounts),
+		CLUSTER_TEST(whoever_comes_second_opens_the_lock_file_that_the_first_one_made),
 		CLUSTER_TEST(what_the_one_before_wrote_is_there_through_an_old_descriptor),
 		CLUSTER_TEST(a_clean_end_gives_back_everything_at_once),
 		CLUSTER_TEST(the_lock_of_a_dead_holder_is_free_when_its_time_is_over_and_no_sooner),
