@@ -161,9 +161,10 @@ faults: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all $(FAULTS_PROGRAM)
 	@$(FAULTS_PROGRAM)
 
-# The holder of a lock is killed a hundred times: LOCK_ROUNDS=n.
-locks: all $(BUILD)/tests/cluster/test_locks
-	@LOCK_ROUNDS=$${LOCK_ROUNDS:-100} TEST_TIMEOUT=$${TEST_TIMEOUT:-3600} tests/run.sh $(BUILD)/tests/cluster/test_locks
+# The holder of a lock is killed a hundred times, and cut off eleven times: LOCK_ROUNDS=n.
+locks: all $(BUILD)/tests/cluster/test_locks $(BUILD)/tests/cluster/test_lock_partition
+	@LOCK_ROUNDS=$${LOCK_ROUNDS:-100} TEST_TIMEOUT=$${TEST_TIMEOUT:-3600} tests/run.sh $(BUILD)/tests/cluster/test_locks \
+		$(BUILD)/tests/cluster/test_lock_partition
 
 # stress-ng's file-system stressors, fio across mounts, dbench.
 stress: deps
