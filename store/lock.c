@@ -91,7 +91,7 @@ static bool joins(const struct lock *a, const struct lock *b)
 	return lock_same_owner(a, b) && a->exclusive == b->exclusive && a->handle == b->handle && touch;
 }
 
-/* Laid over what the owner holds, and joined with what it touches and is like. */
+/* Laid over what the owner holds, and joined with what it touches and is like. A file goes with its last entry, so it is looked up after each that goes. */
 static void lay(struct locks *l, struct lock lock)
 {
 	struct locked_file *f;
@@ -99,7 +99,7 @@ static void lay(struct locks *l, struct lock lock)
 	cut(l, &lock);
 	while (joined && (f = table_file(&l->has, lock.ino))) {
 		joined = false;
-		for (uint32_t i = 0; i < f->held.count && !joined; i++) {
+		for (uint32_t i = 0; !joined && i < f->held.count; i++) {
 			struct entry *e = f->held.items[i];
 			if (!joins(&e->lock, &lock))
 				continue;
@@ -119,7 +119,7 @@ static void turn(struct locks *l, uint64_t ino)
 	while (granted) {
 		struct locked_file *f = table_file(&l->has, ino);
 		granted = false;
-		for (uint32_t i = 0; f && i < f->waiting.count && !granted; i++) {
+		for (uint32_t i = 0; !granted && f && i < f->waiting.count; i++) {
 			struct entry *e = f->waiting.items[i];
 			uint32_t at = 0;
 			if (rules_blocker(f, &e->lock, i, &at))
