@@ -56,10 +56,13 @@ void control_open(struct request *rq)
 	request_end(rq);
 }
 
-void control_read(struct request *rq, const struct handle *h, size_t size, off_t offset)
+void control_read(struct request *rq, struct handle *h, size_t size, off_t offset)
 {
 	uint64_t at = (uint64_t)offset;
 
+	/* Whoever has the answer may close the file before the call that sent it returns. */
+	rq->held_handle = h;
+	handle_hold(h);
 	if (at >= h->text.size)
 		size = 0;
 	else if (size > h->text.size - at)

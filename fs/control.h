@@ -8,6 +8,6 @@ void control_lookup(struct request *rq);
 void control_stat(const struct node *n, struct stat *st);
 /* Takes the text as it is now; a reader sees one picture. */
 void control_open(struct request *rq);
-void control_read(struct request *rq, const struct handle *h, size_t size, off_t offset);
+void control_read(struct request *rq, struct handle *h, size_t size, off_t offset);
 
 #endif

@@ -117,6 +117,19 @@ static void draw_lease(struct reader *in, struct command *c)
 		c->write_flags |= WRITE_LEASED;
 }
 
+/* Of few owners on two files, so that they stand in each other's way; their sessions are the leases of draw_lease. */
+static void draw_lock(struct reader *in, struct command *c)
+{
+	uint8_t who = reader_u8(in), how = reader_u8(in);
+	c->lock = (struct lock){.session = 1 + who % 3u, .ino = 1 + who / 4u % 2u, .owner = who / 8u % 4u, .handle = who / 32u % 4u};
+	c->lock.start = reader_u8(in) % 8u;
+	c->lock.end = how % 8u == 7 ? UINT64_MAX : c->lock.start + how % 8u;
+	c->lock.kind = how & 8 ? LOCK_KIND_POSIX : LOCK_KIND_FLOCK;
+	c->lock.exclusive = how & 16;
+	c->lock_request = 1 + reader_u8(in) % 16u;
+	c->lock_flags = how / 32u % 4u;
+}
+
 static struct command draw_command(struct reader *in, uint64_t revision)
 {
 	struct command c = {.type = (uint8_t)(1 + reader_u8(in) % 24), .truncate_to = COMMAND_NO_TRUNCATE};
@@ -137,6 +150,12 @@ static struct command draw_command(struct reader *in, uint64_t revision)
 		draw_content(in, &c);
 	if (c.type == COMMAND_PUT || (c.type >= COMMAND_LEASE_GRANT && c.type <= COMMAND_LEASE_KEEPALIVE))
 		draw_lease(in, &c);
+	if (c.type >= COMMAND_LOCK && c.type <= COMMAND_LOCK_CANCEL)
+		draw_lock(in, &c);
+	if (c.type == COMMAND_WRITE && reader_u8(in) % 4 == 0) {
+		c.write_flags |= WRITE_FENCED;
+		c.lease = 1 + reader_u8(in) % 3u;
+	}
 	c.value = c.type == COMMAND_TXN ? draw_txn(in) : draw_bytes(in);
 	return c;
 }
@@ -152,7 +171,7 @@ static struct span next_command(struct reader *in, const struct world *w, struct
 	} else {
 		struct command c = draw_command(in, mvcc_revision(w->m));
 		/* A kind without a meaning of its own cannot be encoded: those come as bytes. */
-		if (c.type > COMMAND_LEASE_KEEPALIVE)
+		if (c.type > COMMAND_LOCK_CANCEL)
 			c.type = COMMAND_PUT;
 		command_encode(out, &c);
 	}
