@@ -246,8 +246,8 @@ struct handle_attr handle_attr_from(const struct stat *attr, int to_set)
 		a.mask |= to_set & FUSE_SET_ATTR_ATIME_NOW ? SET_ATIME_NOW : SET_ATIME;
 	if (to_set & FUSE_SET_ATTR_MTIME)
 		a.mask |= to_set & FUSE_SET_ATTR_MTIME_NOW ? SET_MTIME_NOW : SET_MTIME;
-	a.atime_ns = (int64_t)attr->st_atim.tv_sec * 1000000000 + attr->st_atim.tv_nsec;
-	a.mtime_ns = (int64_t)attr->st_mtim.tv_sec * 1000000000 + attr->st_mtim.tv_nsec;
+	a.atime_ns = view_time_ns(attr->st_atim);
+	a.mtime_ns = view_time_ns(attr->st_mtim);
 	return a;
 }
 
@@ -279,14 +279,19 @@ void handle_attr_stat(const struct handle_attr *attr, struct stat *st)
 	if (attr->mask & SET_GID)
 		st->st_gid = attr->gid;
 	if (attr->mask & SET_ATIME)
-		st->st_atim = (struct timespec){attr->atime_ns / 1000000000, attr->atime_ns % 1000000000};
+		st->st_atim = view_time(attr->atime_ns);
 	if (attr->mask & SET_MTIME)
-		st->st_mtim = (struct timespec){attr->mtime_ns / 1000000000, attr->mtime_ns % 1000000000};
+		st->st_mtim = view_time(attr->mtime_ns);
+}
+
+static mode_t without_privileges(mode_t mode)
+{
+	return mode & ~(mode_t)(S_ISUID | (mode & S_IXGRP ? S_ISGID : 0));
 }
 
 void handle_stat(const struct handle *h, struct stat *st)
 {
-	struct timespec touched = {h->touched_ns / 1000000000, h->touched_ns % 1000000000};
+	struct timespec touched = view_time(h->touched_ns);
 
 	if (h->creates && node_provisional(h->node)) {
 		st->st_mode = S_IFREG | (h->create_mode & 07777);
@@ -299,6 +304,8 @@ void handle_stat(const struct handle *h, struct stat *st)
 		st->st_mtim = touched;
 		st->st_ctim = touched;
 	}
+	if (h->writer)
+		st->st_mode = without_privileges(st->st_mode);
 	handle_attr_stat(&h->frozen_attr, st);
 	handle_attr_stat(&h->attr, st);
 	st->st_size = (off_t)handle_size(h);
@@ -319,6 +326,14 @@ static void touched(struct handle *h)
 	h->attr.mask &= ~(uint32_t)(SET_MTIME | SET_MTIME_NOW);
 	h->touched_ns = clock_wall_ns();
 	h->failed = false;
+}
+
+void handle_written_by(struct handle *h, uint32_t uid)
+{
+	if (uid == 0)
+		return;
+	h->writer = uid;
+	h->attr.mode = without_privileges(h->attr.mode);
 }
 
 int handle_write(struct handle *h, const void *data, size_t size, off_t offset, bool append)

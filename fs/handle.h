@@ -51,6 +51,8 @@ struct handle {
 	bool publishing;
 	bool put_off;       /* a close returned without a publication, since others have the file open: it must not be lost */
 	int64_t touched_ns; /* the last unpublished change */
+	uint32_t writer;    /* a user other than root who changed the content since the last publication; else 0 */
+	uint32_t frozen_writer;
 	struct dirty frozen;
 	struct dirty dirty;
 	struct handle_attr frozen_attr;
@@ -97,6 +99,8 @@ void handle_pin(struct handle *h, struct record *record);
 /* Changes `st`, that of the published file or zeroed with an inode number, to what the writer sees. */
 void handle_stat(const struct handle *h, struct stat *st);
 void handle_set_attr(struct handle *h, const struct stat *attr, int to_set);
+/* The content was changed by this user. Anybody but root takes set-user-ID and set-group-ID from the file. */
+void handle_written_by(struct handle *h, uint32_t uid);
 /* Changes since the last publication began, out of the way of its own. */
 int handle_write(struct handle *h, const void *data, size_t size, off_t offset, bool append);
 int handle_truncate(struct handle *h, uint64_t size);

@@ -220,6 +220,8 @@ static void setattr_pending(struct request *rq, struct handle *h)
 		error = handle_truncate(h, (uint64_t)rq->attr.st_size);
 	else
 		handle_set_attr(h, &rq->attr, rq->to_set);
+	if (!error && rq->to_set & FUSE_SET_ATTR_SIZE)
+		handle_written_by(h, rq->uid);
 	pthread_mutex_unlock(&h->lock);
 	struct stat st;
 	if (!error && node_provisional(rq->node))

@@ -77,6 +77,8 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 	(void)ino;
 	pthread_mutex_lock(&h->lock);
 	int error = locks_lost(h) ? -EIO : handle_write(h, data, size, offset, file->flags & O_APPEND);
+	if (!error)
+		handle_written_by(h, fuse_req_ctx(req)->uid);
 	pthread_mutex_unlock(&h->lock);
 	if (error)
 		request_refuse(req, error);
@@ -96,6 +98,8 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
 		error = -EIO;
 	if (!error && (uint64_t)offset + (uint64_t)size > handle_size(h))
 		error = handle_truncate(h, (uint64_t)offset + (uint64_t)size);
+	if (!error)
+		handle_written_by(h, fuse_req_ctx(req)->uid);
 	pthread_mutex_unlock(&h->lock);
 	request_refuse(req, error);
 }

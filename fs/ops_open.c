@@ -34,8 +34,10 @@ static void open_record(struct request *rq, struct record *r)
 {
 	struct handle *h = handle_new(rq, rq->node, r, rq->file.flags);
 
-	if (rq->file.flags & O_TRUNC)
+	if (rq->file.flags & O_TRUNC) {
 		handle_truncate(h, 0);
+		handle_written_by(h, rq->uid);
+	}
 	handle_list(h);
 	describe(&rq->file, h);
 	request_answers(rq, 0);
@@ -171,8 +173,10 @@ static void create_found(struct request *rq, struct record *r)
 	struct node *n = nodes_enter(&rq->fs->nodes, rq->node, rq->name, &target);
 	view_stat(r, 0, &st);
 	struct handle *h = handle_new(rq, n, r, rq->file.flags);
-	if (rq->file.flags & O_TRUNC)
+	if (rq->file.flags & O_TRUNC) {
 		handle_truncate(h, 0);
+		handle_written_by(h, rq->uid);
+	}
 	handle_list(h);
 	create_reply(rq, n, h, &st);
 }

@@ -18,6 +18,7 @@ static void freeze(struct handle *h)
 	h->put_off = false;
 	h->frozen = h->dirty;
 	h->frozen_session = h->lock_session;
+	h->frozen_writer = h->writer;
 	dirty_init(&h->dirty);
 	h->frozen_attr = h->attr;
 	h->attr = (struct handle_attr){0};
@@ -80,6 +81,8 @@ static void settle(struct handle *h, int error, const struct record *published)
 		settle_failed(h, error);
 	} else {
 		settle_published(h, published);
+		if (dirty_empty(&h->dirty))
+			h->writer = 0;
 		h->reservation = 0;
 	}
 	h->frozen_attr = (struct handle_attr){0};
@@ -146,6 +149,8 @@ static int submit(struct request *rq)
 		c.mode = S_IFREG | (h->create_mode & 07777);
 		c.uid = h->create_uid;
 		c.gid = h->create_gid;
+	} else if (!c.uid) {
+		c.uid = h->frozen_writer;
 	}
 	c.reservation = h->reservation;
 	if (h->frozen_session) {

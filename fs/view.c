@@ -77,7 +77,7 @@ uint64_t view_ino(uint64_t ino, uint64_t rev)
 	return INO_SYNTHETIC | (mixed ^ mixed >> 32);
 }
 
-static struct timespec to_timespec(int64_t ns)
+struct timespec view_time(int64_t ns)
 {
 	struct timespec ts = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
 
@@ -86,6 +86,15 @@ static struct timespec to_timespec(int64_t ns)
 		ts.tv_sec--;
 	}
 	return ts;
+}
+
+int64_t view_time_ns(struct timespec t)
+{
+	int64_t ns;
+
+	if (__builtin_mul_overflow((int64_t)t.tv_sec, INT64_C(1000000000), &ns) || __builtin_add_overflow(ns, t.tv_nsec, &ns))
+		return t.tv_sec < 0 ? INT64_MIN : INT64_MAX;
+	return ns;
 }
 
 void view_stat(const struct record *r, uint64_t rev, struct stat *st)
@@ -100,9 +109,9 @@ void view_stat(const struct record *r, uint64_t rev, struct stat *st)
 		.st_size = (off_t)r->size,
 		.st_blksize = BLOCK_BYTES,
 		.st_blocks = (blkcnt_t)((r->size + 511) / 512),
-		.st_atim = to_timespec(r->atime_ns),
-		.st_mtim = to_timespec(r->mtime_ns),
-		.st_ctim = to_timespec(r->ctime_ns),
+		.st_atim = view_time(r->atime_ns),
+		.st_mtim = view_time(r->mtime_ns),
+		.st_ctim = view_time(r->ctime_ns),
 	};
 }
 

@@ -26,6 +26,9 @@ int view_stands(struct fs *fs, struct node *n);
 int view_record_by_ino(struct fs *fs, struct node *n, struct record *out);
 /* The inode number to show for a key with this number as seen at a revision (0: live). Versions of one file are different files to cp and diff. */
 uint64_t view_ino(uint64_t ino, uint64_t rev);
+/* A time as records have it, in nanoseconds since 1970, and back: the years from 1678 to 2262, and what is beyond becomes the first or the last moment. */
+struct timespec view_time(int64_t ns);
+int64_t view_time_ns(struct timespec t);
 void view_stat(const struct record *r, uint64_t rev, struct stat *st);
 /* Of a node that has no record: NAME@, a control file, a file not published yet. */
 void view_stat_bare(const struct node *n, mode_t mode, struct stat *st);

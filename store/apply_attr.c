@@ -14,7 +14,8 @@ static void set_owner(const struct command *c, struct record *r)
 		r->uid = c->set_uid;
 	if (c->set_mask & SET_GID)
 		r->gid = c->set_gid;
-	if (c->uid == 0 || !S_ISREG(r->mode))
+	/* Root is treated like others, as on Linux's own file systems. */
+	if (S_ISDIR(r->mode))
 		return;
 	r->mode &= ~(uint32_t)S_ISUID;
 	if (r->mode & S_IXGRP)
