@@ -1,5 +1,6 @@
 #include "fs/entry.h"
 
+#include "fs/cache.h"
 #include "fs/view.h"
 
 #include <errno.h>
@@ -22,8 +23,11 @@ int entry_admissible(struct fs *fs, struct node *parent, const char *name)
 
 struct fuse_entry_param entry_param(struct fs *fs, struct node *n, const struct stat *st, double name_seconds, double attr_seconds)
 {
-	return (struct fuse_entry_param){
+	struct fuse_entry_param e = {
 		.ino = nodes_id(&fs->nodes, n), .generation = 1, .attr = *st, .entry_timeout = name_seconds, .attr_timeout = attr_seconds};
+
+	cache_show(fs, n, &e.attr);
+	return e;
 }
 
 void entry_reply(struct request *rq, struct node *n, const struct stat *st, double name_seconds, double attr_seconds)

@@ -10,6 +10,7 @@
 #include "fs/locks.h"
 #include "fs/metrics.h"
 #include "fs/mountpoint.h"
+#include "fs/notifier.h"
 #include "fs/ops.h"
 #include "fs/publish.h"
 #include "fs/request.h"
@@ -244,6 +245,8 @@ int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, c
 		return error;
 	}
 	begin_inotify(fs);
+	if (!config->linearizable)
+		notifier_start(fs);
 	*out = fs;
 	return 0;
 }
@@ -376,6 +379,7 @@ void fs_unmount(struct fs *fs)
 	struct timespec until;
 
 	inotify_stop(fs->inotify);
+	notifier_stop(fs->notifier);
 	streams_end(fs->streams);
 	lock_waits_end(fs);
 	clock_gettime(CLOCK_MONOTONIC, &until);
@@ -398,6 +402,8 @@ void fs_free(struct fs *fs)
 	if (fs->session)
 		fuse_session_destroy(fs->session);
 	inotify_end(fs->inotify);
+	notifier_end(fs->notifier);
+	fs->notifier = NULL;
 	fuse_set_log_func(NULL);
 	handles_drop(fs);
 	directories_drop(fs);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "fs/cache.h"
 #include "fs/exclusive.h"
 #include "fs/stream.h"
 #include "fs/locks.h"
@@ -101,6 +102,8 @@ void handle_close(struct handle *h)
 		h->next->at = h->at;
 	h->node->writers -= h->writable;
 	pthread_mutex_unlock(&fs->handles_lock);
+	if (h->counted)
+		cache_close(fs, h->node, h->cached, h->changes, h->read);
 	locks_drop_handle(h);
 	exclusive_give_back(h);
 	handle_put(h);

@@ -33,6 +33,10 @@ struct handle {
 	struct handle **at;
 	atomic_uint refs;
 	bool writable;
+	bool counted; /* by cache_open... */
+	bool cached;
+	bool changes; /* ... or by cache_open_writer */
+	atomic_bool read;
 	bool creates;                 /* made with its file, which may not be published yet */
 	pid_t opener;                 /* the thread */
 	_Atomic uint64_t reservation; /* made with O_EXCL, and not published yet: holds its name; else 0 */

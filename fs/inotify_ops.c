@@ -2,6 +2,7 @@
  * them. */
 #include "fs/inotify_scene.h"
 
+#include "fs/cache.h"
 #include "fs/entry.h"
 #include "fs/ops.h"
 #include "fs/view.h"
@@ -224,6 +225,8 @@ static void recognise_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
 		stat_past(fs, s->name.key, s->at, s->ino, s->mode, &st);
 	scene_over(req);
 	struct request *rq = request_new(fs, req);
+	if (right)
+		cache_show(fs, node_of(fs, ino), &st);
 	if (right)
 		request_attr(rq, &st, 0);
 	else

@@ -1,5 +1,6 @@
 #include "fs/node.h"
 
+#include "base/clock.h"
 #include "store/mvcc/mvcc.h"
 
 #include <assert.h>
@@ -11,13 +12,15 @@
 
 #define BUCKETS_MIN 1024u
 #define ROOT_ID 1u
+#define AWAIT_NS 1000000000
 
 void nodes_init(struct nodes *t, uint64_t root_ino)
 {
 	*t = (struct nodes){.buckets_count = BUCKETS_MIN};
 	pthread_mutex_init(&t->lock, NULL);
 	t->buckets = calloc(t->buckets_count, sizeof(*t->buckets));
-	if (!t->buckets)
+	t->remembered = calloc(NODES_REMEMBERED, sizeof(struct node *));
+	if (!t->buckets || !t->remembered)
 		abort();
 	t->root.kind = NODE_LIVE;
 	t->root.type = S_IFDIR;
@@ -34,6 +37,7 @@ void nodes_done(struct nodes *t)
 		free(n);
 	}
 	free(t->buckets);
+	free(t->remembered);
 	pthread_mutex_destroy(&t->lock);
 }
 
@@ -69,13 +73,18 @@ void node_show_as(struct node *n, uint64_t number)
 }
 
 /* FNV-1a, begun from the parent's address. */
-static size_t bucket_of(const struct nodes *t, const struct node *parent, const char *name)
+static uint64_t hash_of(const struct node *parent, const char *name)
 {
 	uint64_t hash = 0xcbf29ce484222325u ^ ((uint64_t)(uintptr_t)parent >> 4);
 
 	for (; *name; name++)
 		hash = (hash ^ (uint8_t)*name) * 0x100000001b3u;
-	return (size_t)(hash ^ hash >> 32) & (t->buckets_count - 1);
+	return hash ^ hash >> 32;
+}
+
+static size_t bucket_of(const struct nodes *t, const struct node *parent, const char *name)
+{
+	return (size_t)hash_of(parent, name) & (t->buckets_count - 1);
 }
 
 static void rehash(struct nodes *t)
@@ -152,6 +161,71 @@ static void loosen(struct nodes *t, struct node *n)
 	loose_add(t, n);
 }
 
+void nodes_forgotten(struct node *n)
+{
+	struct node_cache *c = &n->cache;
+
+	if (!c->at)
+		return;
+	*c->at = c->next;
+	if (c->next)
+		c->next->cache.at = c->at;
+	c->at = NULL;
+}
+
+void nodes_remember(struct nodes *t, struct node *n)
+{
+	struct node **list = &t->remembered[n->ino % NODES_REMEMBERED];
+
+	/* Its inode number may be new. */
+	nodes_forgotten(n);
+	n->cache.next = *list;
+	n->cache.at = list;
+	if (*list)
+		(*list)->cache.at = &n->cache.next;
+	*list = n;
+}
+
+void nodes_freeze(struct nodes *t, struct node *n)
+{
+	if (n->cache.frozen)
+		return;
+	loosen(t, n);
+	n->cache.frozen = true;
+	t->frozen++;
+}
+
+void nodes_part(struct nodes *t, struct node *n)
+{
+	if (n->cache.readers)
+		nodes_freeze(t, n);
+	else
+		loosen(t, n);
+}
+
+void nodes_await(struct nodes *t, const struct node *n)
+{
+	uint64_t hash = hash_of(n->parent, n->name);
+
+	t->awaited[hash % NODES_AWAITED] = (struct node_awaited){hash, clock_mono_ns() + AWAIT_NS};
+}
+
+bool nodes_is_awaited(const struct nodes *t, const struct node *n)
+{
+	uint64_t hash = hash_of(n->parent, n->name);
+	const struct node_awaited *a = &t->awaited[hash % NODES_AWAITED];
+
+	return a->until_ns && a->hash == hash && clock_mono_ns() < a->until_ns;
+}
+
+uint64_t nodes_frozen(struct nodes *t)
+{
+	pthread_mutex_lock(&t->lock);
+	uint64_t frozen = t->frozen;
+	pthread_mutex_unlock(&t->lock);
+	return frozen;
+}
+
 /* Frees the node if nothing needs it, and then perhaps its parents. */
 static void drop_unused(struct nodes *t, struct node *n)
 {
@@ -159,6 +233,8 @@ static void drop_unused(struct nodes *t, struct node *n)
 		struct node *parent = n->parent;
 		loosen(t, n);
 		loose_remove(n);
+		nodes_forgotten(n);
+		t->frozen -= n->cache.frozen;
 		*n->all_at = n->all_next;
 		if (n->all_next)
 			n->all_next->all_at = n->all_at;
@@ -217,6 +293,10 @@ struct node *nodes_enter(struct nodes *t, struct node *parent, const char *name,
 		loosen(t, n);
 		n = NULL;
 	}
+	if (n && (n->cache.image || n->cache.readers) && nodes_is_awaited(t, n)) {
+		nodes_part(t, n);
+		n = NULL;
+	}
 	if (!n)
 		n = make(t, parent, name, target);
 	n->lookups++;
@@ -233,9 +313,25 @@ void nodes_missing(struct nodes *t, struct node *parent, const char *name)
 	pthread_mutex_unlock(&t->lock);
 }
 
+/* The file has no name any more, by an operation of this mount. Who reads it through the kernel's pages goes on; the kernel counts its links by itself. */
+static void unname(struct nodes *t, struct node *n)
+{
+	struct node_cache *c = &n->cache;
+
+	c->st.st_nlink = 0;
+	if (c->readers) {
+		nodes_freeze(t, n);
+		return;
+	}
+	c->unclean = c->unclean || c->image;
+	c->image = 0;
+}
+
 /* The name of `n` now leads elsewhere, by an operation of this mount. */
 static void displace(struct nodes *t, struct node *n)
 {
+	if (n && !n->cache.frozen)
+		unname(t, n);
 	if (n && node_provisional(n))
 		n->cancelled = true;
 	loosen(t, n);
@@ -271,6 +367,8 @@ void nodes_rename(struct nodes *t, struct node *moved, struct node *parent, cons
 	struct node *to = find(t, parent2, name2);
 	if (from != to) {
 		displace(t, from == moved ? NULL : from);
+		if (moved && moved->cache.frozen)
+			moved = NULL;
 		loosen(t, moved);
 		if (exchange && to)
 			rebind(t, to, parent, name);
@@ -326,7 +424,7 @@ struct node *nodes_walk(struct nodes *t, const char *path, size_t size)
 
 static bool stands_for(const struct node *n, uint64_t ino, mode_t mode)
 {
-	return n->kind == NODE_LIVE && n->ino == ino && n->type == (mode & S_IFMT);
+	return n->kind == NODE_LIVE && n->ino == ino && n->type == (mode & S_IFMT) && !n->cache.frozen;
 }
 
 struct node *nodes_enter_past(struct nodes *t, struct node *parent, const char *name, const struct node_target *target, bool leads)
@@ -364,7 +462,7 @@ void nodes_renamed_elsewhere(struct nodes *t, struct node *moved, struct node *p
 {
 	pthread_mutex_lock(&t->lock);
 	struct node *to = find(t, parent2, name2);
-	if (to != moved) {
+	if (to != moved && !moved->cache.frozen) {
 		loosen(t, moved);
 		if (leads && !(to && node_provisional(to))) {
 			loosen(t, to);

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 enum node_kind {
@@ -31,6 +32,22 @@ struct node_target {
 	uint64_t ino; /* of the record; 0: made here and not published yet */
 	mode_t mode;
 	size_t segment_len; /* how much of the name, from its start, belongs to the key */
+};
+
+/* What the kernel may remember of a file (cache.h), under the table's lock. */
+struct node_cache {
+	struct node *next; /* among those with such an inode number */
+	struct node **at;  /* NULL: it is not among them */
+	uint64_t image;    /* the revision of the node's image; 0: it has none */
+	struct stat st;    /* the image's attributes */
+	uint32_t version;  /* and its number among the file's versions */
+	int64_t seen_ns;   /* the newest change that was shown */
+	uint64_t generation;
+	uint32_t readers; /* cached handles */
+	uint32_t others;  /* all other handles, and changes under way */
+	uint32_t writers; /* of those, the ones that may change the file */
+	bool unclean;     /* the kernel may have pages that are not of the image */
+	bool frozen;
 };
 
 struct node {
@@ -50,6 +67,7 @@ struct node {
 	struct node **all_at;
 	struct node *loose_next; /* among those that no name leads to */
 	struct node **loose_at;  /* NULL: it is not among them */
+	struct node_cache cache;
 	char *name;
 	size_t segment_len;
 	uint64_t lookups;
@@ -57,10 +75,22 @@ struct node {
 	bool bound;
 };
 
+#define NODES_REMEMBERED 4096u
+#define NODES_AWAITED 1024u
+
+/* A name that somebody looks up again, to change what it leads to. */
+struct node_awaited {
+	uint64_t hash;
+	int64_t until_ns;
+};
+
 struct nodes {
 	pthread_mutex_t lock;
 	struct node *all;
 	struct node *loose;
+	struct node **remembered; /* by inode number, NODES_REMEMBERED lists */
+	uint64_t frozen;          /* how many there are */
+	struct node_awaited awaited[NODES_AWAITED];
 	struct node **buckets;
 	size_t buckets_count; /* a power of two */
 	size_t bound_count;
@@ -101,6 +131,18 @@ struct node *nodes_enter_past(struct nodes *t, struct node *parent, const char *
 void nodes_removed_elsewhere(struct nodes *t, struct node *parent, const char *name, uint64_t ino);
 /* The node has left its name, and is bound to the new one if that `leads` to it now and to no file that is being made here. */
 void nodes_renamed_elsewhere(struct nodes *t, struct node *moved, struct node *parent2, const char *name2, bool leads);
+/* With the lock held. The kernel may remember something of the node from now on; and no more. */
+void nodes_remember(struct nodes *t, struct node *n);
+void nodes_forgotten(struct node *n);
+/* With the lock held. For a second, lookups of the node's name lead to a node that has no image, nor gets one. */
+void nodes_await(struct nodes *t, const struct node *n);
+bool nodes_is_awaited(const struct nodes *t, const struct node *n);
+/* With the lock held: its name is to lead to another node, though it stands for the same file. It is frozen if it has cached handles. */
+void nodes_part(struct nodes *t, struct node *n);
+/* How many nodes are frozen. */
+uint64_t nodes_frozen(struct nodes *t);
+/* With the lock held: its name leads elsewhere from now on, and it never has one again. */
+void nodes_freeze(struct nodes *t, struct node *n);
 void nodes_hold(struct nodes *t, struct node *n);
 void nodes_put(struct nodes *t, struct node *n);
 void nodes_forget(struct nodes *t, struct node *n, uint64_t lookups);

@@ -1,5 +1,6 @@
 #include "fs/ops.h"
 
+#include "fs/cache.h"
 #include "fs/control.h"
 #include "fs/entry.h"
 #include "fs/locks.h"
@@ -23,13 +24,19 @@ static int stat_removed(const struct node *n, struct stat *st)
 	return 0;
 }
 
-/* What was removed while somebody had it open: what that handle holds, without a name. */
-static int stat_unlinked(struct fs *fs, struct node *n, struct stat *st)
+/* What was removed while the caller had it open: what that handle holds, without a name. To who came by the name, and was overtaken on the way, it is to be
+ * looked up again. */
+static int stat_unlinked(struct request *rq, struct stat *st)
 {
+	struct fs *fs = rq->fs;
+	struct node *n = rq->node;
 	int error = -ESTALE;
 
 	if (n->type == S_IFDIR)
 		return stat_removed(n, st);
+	struct holders_file file = handle_file(fs, n);
+	if (!holders_has(rq->pid, &file, true))
+		return error;
 	struct handle *h = handle_with_changes(fs, n);
 	if (!h)
 		return error;
@@ -45,24 +52,22 @@ static int stat_unlinked(struct fs *fs, struct node *n, struct stat *st)
 	return error;
 }
 
-/* What a live node shows to a caller whose own open handle is rq->held_handle (or NULL). */
-static int stat_live(struct request *rq, struct stat *st)
+/* What a live node shows to a caller whose own open handle is rq->held_handle (or NULL), and for how long the kernel may keep it. */
+static int stat_live(struct request *rq, struct stat *st, double *seconds)
 {
-	struct record r = {0};
-	int error = view_record(rq->fs, rq->node, &r);
+	int error = cache_stat(rq->fs, rq->node, st, seconds);
 
 	/* A name that leads elsewhere now must be walked again. Once it was, only those who have the file open ask about this node. */
 	if (error == -ESTALE && !nodes_bound(&rq->fs->nodes, rq->node))
-		return stat_unlinked(rq->fs, rq->node, st);
+		return stat_unlinked(rq, st);
 	if (error)
 		return error;
-	view_stat(&r, 0, st);
-	record_done(&r);
 	struct handle *h = rq->held_handle;
 	if (h) {
 		pthread_mutex_lock(&h->lock);
 		if (handle_pending(h) || h->publishing)
 			handle_stat(h, st);
+		*seconds = 0;
 		pthread_mutex_unlock(&h->lock);
 	}
 	return 0;
@@ -71,13 +76,14 @@ static int stat_live(struct request *rq, struct stat *st)
 static void getattr_live(struct request *rq, int error)
 {
 	struct stat st;
+	double seconds = 0;
 
 	if (!error)
-		error = stat_live(rq, &st);
+		error = stat_live(rq, &st, &seconds);
 	if (error)
 		request_error(rq, error);
 	else
-		request_attr(rq, &st, 0);
+		request_attr(rq, &st, seconds);
 }
 
 /* A file that is not published yet is there for those who have it open. For all others the name is to be looked up again, in vain. */
@@ -111,11 +117,12 @@ static void getattr_past(struct request *rq)
 static void access_live(struct request *rq, int error)
 {
 	struct stat st = {0};
+	double seconds;
 
 	if (!error && node_provisional(rq->node))
 		error = entry_stat_provisional(rq->fs, rq->node, &st) ? 0 : -ESTALE;
 	else if (!error)
-		error = stat_live(rq, &st);
+		error = stat_live(rq, &st, &seconds);
 	if (!error && rq->flags & X_OK && S_ISREG(st.st_mode) && !(st.st_mode & 0111))
 		error = -EACCES;
 	request_error(rq, error);
@@ -173,21 +180,36 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 
 static void setattr_done(struct request *rq, int error)
 {
+	bool resizes = rq->to_set & FUSE_SET_ATTR_SIZE;
+	struct record *now = &rq->op.result.attr;
 	struct stat st;
 
+	if (!error && resizes)
+		cache_changed(rq->fs, rq->node, now);
+	if (resizes)
+		cache_close(rq->fs, rq->node, false, true, false);
 	if (error) {
 		request_error(rq, error);
 		return;
 	}
-	view_stat(&rq->op.result.attr, 0, &st);
+	view_stat(now, 0, &st);
+	if (!resizes)
+		cache_attributes_changed(rq->fs, rq->node, now, false, &st);
 	request_attr(rq, &st, 0);
 }
 
 /* The kernel's cached name was right as of now, so the command goes to that file. */
 static void setattr_submit(struct request *rq, int error)
 {
+	struct record r = {0};
+
 	if (!error)
-		error = view_stands(rq->fs, rq->node);
+		error = view_record(rq->fs, rq->node, &r);
+	if (error == -ESTALE)
+		cache_await(rq->fs, rq->node);
+	if (!error && rq->to_set & FUSE_SET_ATTR_SIZE)
+		error = cache_open_writer(rq->fs, rq->node, &r);
+	record_done(&r);
 	if (error) {
 		request_error(rq, error);
 		return;
@@ -224,12 +246,13 @@ static void setattr_pending(struct request *rq, struct handle *h)
 		handle_written_by(h, rq->uid);
 	pthread_mutex_unlock(&h->lock);
 	struct stat st;
+	double seconds;
 	if (!error && node_provisional(rq->node))
 		error = entry_stat_provisional(rq->fs, rq->node, &st) ? 0 : -ESTALE;
 	else if (!error)
-		error = stat_live(rq, &st);
+		error = stat_live(rq, &st, &seconds);
 	if (error == -ESTALE)
-		error = stat_unlinked(rq->fs, rq->node, &st);
+		error = stat_unlinked(rq, &st);
 	if (error)
 		request_error(rq, error);
 	else

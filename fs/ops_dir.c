@@ -1,5 +1,6 @@
 #include "fs/ops.h"
 
+#include "fs/cache.h"
 #include "fs/directory.h"
 #include "fs/entry.h"
 #include "fs/view.h"
@@ -65,6 +66,16 @@ static size_t add_plain(struct request *rq, char *at, size_t left, const char *n
 	return fuse_add_direntry(rq->req, at, left, name, st, next);
 }
 
+/* The kernel has the attributes of what the name leads to, and an entry with attributes would only have them expire. */
+static bool is_known(struct request *rq, const char *name)
+{
+	struct node *n = nodes_find(&rq->fs->nodes, rq->node, name);
+	bool known = n && cache_has_image(rq->fs, n);
+
+	nodes_put(&rq->fs->nodes, n);
+	return known;
+}
+
 /* The same with the attributes, which counts as a lookup. A name that is gone again is listed without. */
 static size_t add_plus(struct request *rq, char *at, size_t left, const char *name, const struct stat *st, off_t next)
 {
@@ -72,7 +83,7 @@ static size_t add_plus(struct request *rq, char *at, size_t left, const char *na
 	char key[VIEW_KEY_SIZE];
 	struct record r = {0};
 	struct fuse_entry_param e = {.attr = *st};
-	bool plain = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || rq->node->kind == NODE_VERSIONS;
+	bool plain = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || rq->node->kind == NODE_VERSIONS || is_known(rq, name);
 	int size = plain ? -1 : view_key(rq->fs, rq->node, name, key);
 	uint64_t rev = rq->node->rev;
 

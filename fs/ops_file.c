@@ -1,6 +1,7 @@
 #include "fs/ops.h"
 
 #include "base/log.h"
+#include "fs/cache.h"
 #include "fs/control.h"
 #include "fs/holders.h"
 #include "fs/locks.h"
@@ -30,6 +31,8 @@ static void read_afresh(struct request *rq, int error)
 	struct record r = {0};
 
 	if (!error)
+		error = cache_record(rq->fs, rq->node, &r);
+	if (error == -ESTALE)
 		error = view_record_by_ino(rq->fs, rq->node, &r);
 	if (error && error != -ESTALE) {
 		request_error(rq, error);
@@ -58,7 +61,9 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
 		return;
 	}
 	bool afresh = false;
-	if (offset == 0 && rq->node->kind == NODE_LIVE && rq->node->ino && !rq->node->cancelled) {
+	h->read = true;
+	/* Behind the kernel's pages there is one version. */
+	if (offset == 0 && !h->cached && rq->node->kind == NODE_LIVE && rq->node->ino && !rq->node->cancelled) {
 		pthread_mutex_lock(&h->lock);
 		afresh = h->answered;
 		pthread_mutex_unlock(&h->lock);

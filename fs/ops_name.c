@@ -1,7 +1,9 @@
 #include "fs/ops.h"
 
+#include "fs/cache.h"
 #include "fs/entry.h"
 #include "fs/exclusive.h"
+#include "fs/notifier.h"
 #include "fs/publish.h"
 #include "fs/view.h"
 
@@ -177,10 +179,30 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		submit_named(rq, &c, removed);
 }
 
+/* What the kernel has renamed may be a node that has no name here any more. */
+static void forget_frozen(struct request *rq)
+{
+	struct fs *fs = rq->fs;
+
+	if (!nodes_frozen(&fs->nodes))
+		return;
+	notifier_queue_name(fs->notifier, rq->node2, rq->name2);
+	if (rq->flags & RENAME_EXCHANGE)
+		notifier_queue_name(fs->notifier, rq->node, rq->name);
+}
+
 static void renamed(struct request *rq, int error)
 {
-	if (!error)
+	struct record r = {0};
+	struct stat st;
+
+	if (!error) {
 		nodes_rename(&rq->fs->nodes, rq->held, rq->node, rq->name, rq->node2, rq->name2, rq->flags & RENAME_EXCHANGE);
+		if (rq->held && view_record(rq->fs, rq->held, &r) == 0)
+			cache_attributes_changed(rq->fs, rq->held, &r, true, &st);
+		record_done(&r);
+		forget_frozen(rq);
+	}
 	request_error(rq, error);
 }
 

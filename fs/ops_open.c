@@ -1,6 +1,7 @@
 #include "fs/ops.h"
 
 #include "base/clock.h"
+#include "fs/cache.h"
 #include "fs/control.h"
 #include "fs/entry.h"
 #include "fs/exclusive.h"
@@ -19,21 +20,39 @@ static bool writing(int flags)
 	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
 }
 
-/* Live files bypass the page cache: a read goes to the pinned revision, and no size remembered by the kernel can cut it. */
+/* Other live files than those of cache.h bypass the page cache: a read goes to the pinned revision, and no size remembered by the kernel can cut it. */
 static void describe(struct fuse_file_info *file, struct handle *h)
 {
-	bool past = h->node->kind == NODE_REVISION;
+	bool cached = h->cached || h->node->kind == NODE_REVISION;
 
 	file->fh = (uint64_t)(uintptr_t)h;
-	file->direct_io = !past;
-	file->keep_cache = past;
+	file->direct_io = !cached;
+	file->keep_cache = cached;
 	file->noflush = !h->writable;
 }
 
-static void open_record(struct request *rq, struct record *r)
+/* What is opened, in *r, counted by cache.h unless it is of the past. */
+static int count_open(struct request *rq, struct record *r, bool *cached)
+{
+	struct fs *fs = rq->fs;
+
+	if (rq->node->kind != NODE_LIVE)
+		return view_record(fs, rq->node, r);
+	if (!writing(rq->file.flags))
+		return cache_open(fs, rq->node, r, cached);
+	int error = view_record(fs, rq->node, r);
+	if (error == -ESTALE)
+		cache_await(fs, rq->node);
+	return error ? error : cache_open_writer(fs, rq->node, r);
+}
+
+static void open_counted(struct request *rq, struct record *r, bool cached)
 {
 	struct handle *h = handle_new(rq, rq->node, r, rq->file.flags);
 
+	h->counted = rq->node->kind == NODE_LIVE;
+	h->cached = cached;
+	h->changes = h->counted && writing(rq->file.flags);
 	if (rq->file.flags & O_TRUNC) {
 		handle_truncate(h, 0);
 		handle_written_by(h, rq->uid);
@@ -49,17 +68,21 @@ static void open_record(struct request *rq, struct record *r)
 static void open_now(struct request *rq, int error)
 {
 	struct record r = {0};
+	bool cached = false;
 
 	if (!error)
-		error = view_record(rq->fs, rq->node, &r);
-	if (!error && !S_ISREG(r.mode))
+		error = count_open(rq, &r, &cached);
+	if (!error && !S_ISREG(r.mode)) {
+		if (rq->node->kind == NODE_LIVE)
+			cache_close(rq->fs, rq->node, cached, writing(rq->file.flags), false);
 		error = S_ISDIR(r.mode) ? -EISDIR : -EINVAL;
+	}
 	if (error) {
 		record_done(&r);
 		request_error(rq, error);
 		return;
 	}
-	open_record(rq, &r);
+	open_counted(rq, &r, cached);
 }
 
 /* Not published yet: its own process sees it, published for that; to all others the name is not there. */
@@ -143,6 +166,7 @@ static void create_provisional(struct request *rq, uint64_t reservation)
 	struct node *n = nodes_enter(&rq->fs->nodes, rq->node, rq->name, &target);
 	struct handle *h = handle_new(rq, n, NULL, O_RDWR);
 
+	h->counted = h->changes = cache_open_writer(rq->fs, n, NULL) == 0;
 	node_show_as(n, rq->number);
 	h->creates = true;
 	h->reservation = reservation;
@@ -171,8 +195,14 @@ static void create_found(struct request *rq, struct record *r)
 		return;
 	}
 	struct node *n = nodes_enter(&rq->fs->nodes, rq->node, rq->name, &target);
+	while (cache_open_writer(rq->fs, n, r)) {
+		/* It is frozen, and the name free for another node. */
+		nodes_forget(&rq->fs->nodes, n, 1);
+		n = nodes_enter(&rq->fs->nodes, rq->node, rq->name, &target);
+	}
 	view_stat(r, 0, &st);
 	struct handle *h = handle_new(rq, n, r, rq->file.flags);
+	h->counted = h->changes = true;
 	if (rq->file.flags & O_TRUNC) {
 		handle_truncate(h, 0);
 		handle_written_by(h, rq->uid);

@@ -1,5 +1,6 @@
 #include "fs/ops.h"
 
+#include "fs/cache.h"
 #include "fs/publish.h"
 #include "fs/view.h"
 
@@ -137,6 +138,17 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 		reply_sized(rq, NULL, 0);
 }
 
+static void changed(struct request *rq, int error)
+{
+	struct record r = {0};
+	struct stat st;
+
+	if (!error && view_record(rq->fs, rq->node, &r) == 0)
+		cache_attributes_changed(rq->fs, rq->node, &r, false, &st);
+	record_done(&r);
+	request_error(rq, error);
+}
+
 static void change_submit(struct request *rq, int error)
 {
 	if (!error)
@@ -150,7 +162,7 @@ static void change_submit(struct request *rq, int error)
 	c.key2 = (struct span){rq->name, strlen(rq->name)};
 	c.value = (struct span){rq->value.data, rq->value.size};
 	c.xattr_flags = rq->flags;
-	request_submit(rq, &c, request_error);
+	request_submit(rq, &c, changed);
 }
 
 /* rq->to_set: set it, else remove it. */

@@ -1,6 +1,7 @@
 #include "fs/publish.h"
 
 #include "base/log.h"
+#include "fs/cache.h"
 #include "fs/exclusive.h"
 #include "fs/locks.h"
 #include "fs/view.h"
@@ -66,6 +67,7 @@ static void settle_published(struct handle *h, const struct record *published)
 		h->node->cancelled = h->node->cancelled || error == -ESTALE;
 		return;
 	}
+	cache_changed(h->fs, h->node, &r);
 	handle_pin(h, &r);
 	dirty_done(&h->frozen);
 }

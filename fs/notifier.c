@@ -1,0 +1,219 @@
+#include "fs/notifier.h"
+
+#include "base/log.h"
+#include "fs/cache.h"
+#include "fs/follow.h"
+#include "fs/view.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct job {
+	struct job *next;
+	struct node *node; /* held; of a name: its directory */
+	char *name;        /* or NULL */
+};
+
+struct notifier {
+	struct fs *fs;
+	struct follow *follow;
+	pthread_mutex_t lock; /* over what follows */
+	struct job *first;
+	struct job **last;
+};
+
+static void forget_name(struct notifier *t, struct node *parent, const char *name)
+{
+	struct fs *fs = t->fs;
+
+	/* That it does not know the name is as well. */
+	fuse_lowlevel_notify_inval_entry(fs->session, nodes_id(&fs->nodes, parent), name, strlen(name));
+}
+
+/* offset -1: the attributes alone. */
+static void forget_inode(struct notifier *t, struct node *n, off_t offset)
+{
+	fuse_lowlevel_notify_inval_inode(t->fs->session, nodes_id(&t->fs->nodes, n), offset, 0);
+}
+
+static void freeze(struct notifier *t, struct node *n, bool gone)
+{
+	struct node *parent;
+	char *name;
+
+	if (!cache_freeze(t->fs, n, gone, &parent, &name))
+		return;
+	if (name)
+		forget_name(t, parent, name);
+	free(name);
+	nodes_put(&t->fs->nodes, parent);
+}
+
+/* Cached handles read the node's image: it stays, unless it is the newest version still, but for attributes. */
+static void keep(struct notifier *t, struct node *n, const struct mvcc_event *e)
+{
+	struct record r = {0};
+	int error = view_record(t->fs, n, &r);
+
+	if (error || !cache_same_content(t->fs, n, &r, e && e->attributes && e->rev.main == r.modified.main))
+		freeze(t, n, e && e->type == MVCC_EVENT_DELETE);
+	else
+		forget_inode(t, n, -1);
+	record_done(&r);
+}
+
+static void forget(struct notifier *t, struct node *n, const struct mvcc_event *e)
+{
+	uint64_t generation;
+
+	if (cache_forget(t->fs, n, &generation)) {
+		forget_inode(t, n, 0);
+		cache_forgotten(t->fs, n, generation);
+	} else {
+		keep(t, n, e);
+	}
+}
+
+/* All nodes with this inode number; 0: all. */
+static void forget_all(struct notifier *t, uint64_t ino, const struct mvcc_event *e)
+{
+	size_t count;
+	struct node **nodes = cache_nodes(t->fs, ino, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (!follow_stopping(t->follow))
+			forget(t, nodes[i], e);
+		nodes_put(&t->fs->nodes, nodes[i]);
+	}
+	free(nodes);
+}
+
+/* What a rename has replaced is told of by no event of its own. */
+static void forget_replaced(struct notifier *t, const struct mvcc_event *e)
+{
+	static const struct mvcc_event gone = {.type = MVCC_EVENT_DELETE};
+	struct record r = {0};
+	int error = mvcc_get(t->fs->mvcc, e->to, e->rev.main - 1, &r);
+
+	if (!error && r.ino != e->ino)
+		forget_all(t, r.ino, &gone);
+	else if (error == -ENODATA)
+		forget_all(t, 0, NULL);
+	record_done(&r);
+}
+
+static void on_event(void *ctx, const struct mvcc_event *e)
+{
+	struct notifier *t = ctx;
+
+	forget_all(t, e->ino, e);
+	if (e->type == MVCC_EVENT_RENAME)
+		forget_replaced(t, e);
+}
+
+static void on_lost(void *ctx, uint64_t revision)
+{
+	(void)revision;
+	forget_all(ctx, 0, NULL);
+}
+
+static struct job *next_job(struct notifier *t)
+{
+	pthread_mutex_lock(&t->lock);
+	struct job *j = t->first;
+	if (j)
+		t->first = j->next;
+	if (!t->first)
+		t->last = &t->first;
+	pthread_mutex_unlock(&t->lock);
+	return j;
+}
+
+static void end_job(struct notifier *t, struct job *j)
+{
+	nodes_put(&t->fs->nodes, j->node);
+	free(j->name);
+	free(j);
+}
+
+static void on_idle(void *ctx)
+{
+	struct notifier *t = ctx;
+
+	for (struct job *j = next_job(t); j; j = next_job(t)) {
+		if (j->name && !follow_stopping(t->follow))
+			forget_name(t, j->node, j->name);
+		else if (!follow_stopping(t->follow))
+			forget(t, j->node, NULL);
+		end_job(t, j);
+	}
+	/* What cannot be read is not to be remembered either. */
+	if (store_readable(t->fs->store))
+		forget_all(t, 0, NULL);
+}
+
+static void queue(struct notifier *t, struct node *n, const char *name)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		abort();
+	j->node = n;
+	j->name = name ? strdup(name) : NULL;
+	if (name && !j->name)
+		abort();
+	nodes_hold(&t->fs->nodes, n);
+	pthread_mutex_lock(&t->lock);
+	*t->last = j;
+	t->last = &j->next;
+	pthread_mutex_unlock(&t->lock);
+	follow_stir(t->follow);
+}
+
+void notifier_queue(struct notifier *t, struct node *n)
+{
+	queue(t, n, NULL);
+}
+
+void notifier_queue_name(struct notifier *t, struct node *parent, const char *name)
+{
+	queue(t, parent, name);
+}
+
+void notifier_start(struct fs *fs)
+{
+	struct notifier *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		abort();
+	t->fs = fs;
+	t->last = &t->first;
+	pthread_mutex_init(&t->lock, NULL);
+	const struct follow_events events = {.ctx = t, .event = on_event, .idle = on_idle, .lost = on_lost};
+	int error = follow_start(store_watch(fs->store), "notifier", &events, &t->follow);
+	if (!error) {
+		fs->notifier = t;
+		return;
+	}
+	log_warn("the kernel caches nothing, as there is no thread to tell it of changes: error %d", -error);
+	pthread_mutex_destroy(&t->lock);
+	free(t);
+}
+
+void notifier_stop(struct notifier *t)
+{
+	if (t)
+		follow_stop(t->follow);
+}
+
+void notifier_end(struct notifier *t)
+{
+	if (!t)
+		return;
+	follow_end(t->follow);
+	for (struct job *j = next_job(t); j; j = next_job(t))
+		end_job(t, j);
+	pthread_mutex_destroy(&t->lock);
+	free(t);
+}
