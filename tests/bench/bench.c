@@ -1,10 +1,11 @@
-/* bench: the program behind `make bench`: bench [serial|linearizable|failover|inotify|keys|snapshot|compaction|soak]..., all but the last without an
+/* bench: the program behind `make bench`: bench [serial|linearizable|failover|inotify|cache|keys|snapshot|compaction|soak]..., all but the last without an
  * argument.
  *
  * For every case one line, `bench NAME ...`, for what the machine allows `limit NAME ...`, and then `floor NAME value=X bound=X
  * met|MISSED`. A floor that is missed is a result, not a failure: the exit status is 0 when everything could be measured.
  * BENCH_SECONDS is the time of each case (2), BENCH_KEYS the number of keys (1000000), BENCH_VERSIONS that of versions (1000000), SOAK_MINUTES the
  * length of the long run (2), BENCH_SNAPSHOT_MIB the size of a snapshot (1024). */
+#include "tests/lib/bench_cache.h"
 #include "tests/lib/bench_cases.h"
 #include "tests/lib/bench_compaction.h"
 #include "tests/lib/bench_failover.h"
@@ -87,6 +88,12 @@ static int work_inotify(const char *root)
 	return end_part(bench_inotify_run());
 }
 
+static int work_cache(const char *root)
+{
+	(void)root;
+	return end_part(bench_cache_run());
+}
+
 static int work_keys(const char *root)
 {
 	(void)root;
@@ -117,13 +124,10 @@ static const struct part {
 	int (*work)(const char *root);
 	bool alone; /* only when it is named */
 } parts[] = {
-	{"serial", work_serial, false},
-	{"linearizable", work_linearizable, false},
-	{"failover", work_failover, false},
-	{"inotify", work_inotify, false},
-	{"keys", work_keys, false},
-	{"snapshot", work_snapshot, false},
-	{"compaction", work_compaction, false},
+	{"serial", work_serial, false},     {"linearizable", work_linearizable, false},
+	{"failover", work_failover, false}, {"inotify", work_inotify, false},
+	{"cache", work_cache, false},       {"keys", work_keys, false},
+	{"snapshot", work_snapshot, false}, {"compaction", work_compaction, false},
 	{"soak", work_soak, true},
 };
 #define PARTS (sizeof(parts) / sizeof(parts[0]))
@@ -149,7 +153,7 @@ int main(int argc, char **argv)
 	int rc = 0;
 	for (int i = 1; i < argc; i++) {
 		if (!known(argv[i])) {
-			fprintf(stderr, "usage: bench [serial|linearizable|failover|inotify|keys|snapshot|compaction|soak]...\n");
+			fprintf(stderr, "usage: bench [serial|linearizable|failover|inotify|cache|keys|snapshot|compaction|soak]...\n");
 			return 2;
 		}
 	}

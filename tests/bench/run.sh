@@ -1,3 +1,3 @@
 #!/bin/sh
-# Run by `make bench`: the measurements, or only the parts that are named (serial linearizable failover inotify keys snapshot compaction soak).
+# Run by `make bench`: the measurements, or only the parts that are named (serial linearizable failover inotify cache keys snapshot compaction soak).
 exec "${BUILD:-build}/tests/bench/bench" "$@"
