@@ -48,7 +48,8 @@ struct handle *handle_new(struct request *rq, struct node *n, struct record *rec
 	h->node = n;
 	h->refs = 1;
 	h->opener = rq->pid;
-	h->writable = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+	h->truncates_only = (flags & O_ACCMODE) == O_RDONLY && (flags & O_TRUNC);
+	h->writable = (flags & O_ACCMODE) != O_RDONLY || h->truncates_only;
 	pthread_mutex_init(&h->lock, NULL);
 	dirty_init(&h->dirty);
 	dirty_init(&h->frozen);

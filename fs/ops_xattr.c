@@ -47,26 +47,54 @@ static int own_value(const struct record *r, const char *name, char text[32])
 	return snprintf(text, 32, "%" PRIu64, number);
 }
 
-static void getxattr_now(struct request *rq, int error)
+/* Replies from the node's record or, if the file has lost its name, from that of one of those who have it open. */
+static void reply_from_record(struct request *rq, int error, void (*reply)(struct request *rq, const struct record *r))
 {
-	char text[32];
-	struct span value = {0};
 	struct record r = {0};
+	struct handle *h = NULL;
 
 	if (!error)
 		error = view_record(rq->fs, rq->node, &r);
-	if (!error && strncmp(rq->name, OWN_PREFIX, sizeof(OWN_PREFIX) - 1) == 0) {
-		int size = own_value(&r, rq->name, text);
+	if (error == -ESTALE && !nodes_bound(&rq->fs->nodes, rq->node))
+		h = handle_with_changes(rq->fs, rq->node);
+	if (h) {
+		pthread_mutex_lock(&h->lock);
+		if (h->pin)
+			reply(rq, &h->pin->record);
+		else
+			request_error(rq, error);
+		pthread_mutex_unlock(&h->lock);
+		handle_put(h);
+	} else if (error) {
+		request_error(rq, error);
+	} else {
+		reply(rq, &r);
+	}
+	record_done(&r);
+}
+
+static void reply_value(struct request *rq, const struct record *r)
+{
+	char text[32];
+	struct span value = {0};
+	int error;
+
+	if (strncmp(rq->name, OWN_PREFIX, sizeof(OWN_PREFIX) - 1) == 0) {
+		int size = own_value(r, rq->name, text);
 		error = size < 0 ? size : 0;
 		value = (struct span){text, size < 0 ? 0 : (size_t)size};
-	} else if (!error) {
-		error = xattrs_find(r.xattrs, (struct span){rq->name, strlen(rq->name)}, &value);
+	} else {
+		error = xattrs_find(r->xattrs, (struct span){rq->name, strlen(rq->name)}, &value);
 	}
 	if (error)
 		request_error(rq, error);
 	else
 		reply_sized(rq, value.data, value.size);
-	record_done(&r);
+}
+
+static void getxattr_now(struct request *rq, int error)
+{
+	reply_from_record(rq, error, reply_value);
 }
 
 /* Has this node attributes at all? */
@@ -110,19 +138,19 @@ static int gather_name(void *ctx, struct span name, struct span value)
 	return 0;
 }
 
-static void listxattr_now(struct request *rq, int error)
+static void reply_names(struct request *rq, const struct record *r)
 {
-	struct record r = {0};
+	int error = r->xattrs.size ? xattrs_each(r->xattrs, gather_name, &rq->value) : 0;
 
-	if (!error)
-		error = view_record(rq->fs, rq->node, &r);
-	if (!error && r.xattrs.size)
-		error = xattrs_each(r.xattrs, gather_name, &rq->value);
-	record_done(&r);
 	if (error)
 		request_error(rq, error == -EBADMSG ? -EIO : error);
 	else
 		reply_sized(rq, rq->value.data, rq->value.size);
+}
+
+static void listxattr_now(struct request *rq, int error)
+{
+	reply_from_record(rq, error, reply_names);
 }
 
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
