@@ -246,18 +246,16 @@ int64_t posix_ctime(const char *name)
 	return ns(posix_stat(name).st_ctim);
 }
 
-static void run_rule(void **state)
+void posix_start(void)
 {
-	const struct posix_rule *rule = *state;
-
-	if (!cluster)
-		cluster = cluster_up(1, serial ? "consistency=serial,allow_other,default_permissions" : "allow_other,default_permissions");
-	assert_int_equal(chdir(cluster->nodes[0].mount), 0);
-	assert_int_equal(mkdir(rule->name, 0755), 0);
-	assert_int_equal(chdir(rule->name), 0);
+	home = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	umask(0);
 	failures = 0;
-	rule->check();
+	posix_about(NULL);
+}
+
+void posix_finish(void)
+{
 	posix_as_root();
 	posix_about(NULL);
 	if (failures)
@@ -268,7 +266,26 @@ static int leave(void **state)
 {
 	(void)state;
 	posix_as_root();
-	return fchdir(home);
+	return fchdir(home) + close(home);
+}
+
+int posix_teardown(void **state)
+{
+	return leave(state) + cluster_teardown(state);
+}
+
+static void run_rule(void **state)
+{
+	const struct posix_rule *rule = *state;
+
+	if (!cluster)
+		cluster = cluster_up(1, serial ? "consistency=serial,allow_other,default_permissions" : "allow_other,default_permissions");
+	posix_start();
+	assert_int_equal(chdir(cluster->nodes[0].mount), 0);
+	assert_int_equal(mkdir(rule->name, 0755), 0);
+	assert_int_equal(chdir(rule->name), 0);
+	rule->check();
+	posix_finish();
 }
 
 static int run_on(const struct posix_rule *rules, size_t count, const char *kind)
@@ -290,7 +307,6 @@ static int run_on(const struct posix_rule *rules, size_t count, const char *kind
 
 int posix_run(const struct posix_rule *rules, size_t count)
 {
-	home = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int failed_tests = run_on(rules, count, "linearizable") + run_on(rules, count, "serial");
 	note("%u checks", checks);
 	return failed_tests;

@@ -26,6 +26,11 @@ int posix_run(const struct posix_rule *rules, size_t count);
 struct cluster *posix_cluster(void);
 bool posix_is_serial(void);
 
+/* For a test of its own that makes its checks: begins to count what fails; fails if anything did, as root, with umask 0; and its teardown. */
+void posix_start(void);
+void posix_finish(void);
+int posix_teardown(void **state);
+
 /* Types of files, all of them but hard links. */
 enum posix_type { REGULAR, DIRECTORY, FIFO, BLOCK_DEVICE, CHAR_DEVICE, SOCKET, SYMLINK, POSIX_TYPES };
 
