@@ -12,6 +12,7 @@
 #include "fs/mountpoint.h"
 #include "fs/notifier.h"
 #include "fs/ops.h"
+#include "fs/ownership.h"
 #include "fs/publish.h"
 #include "fs/request.h"
 #include "fs/stream.h"
@@ -247,6 +248,7 @@ int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, c
 	begin_inotify(fs);
 	if (!config->linearizable)
 		notifier_start(fs);
+	ownership_start(fs, &fs->ownership);
 	*out = fs;
 	return 0;
 }
@@ -380,6 +382,7 @@ void fs_unmount(struct fs *fs)
 
 	inotify_stop(fs->inotify);
 	notifier_stop(fs->notifier);
+	ownership_stop(fs->ownership);
 	streams_end(fs->streams);
 	lock_waits_end(fs);
 	clock_gettime(CLOCK_MONOTONIC, &until);
@@ -399,6 +402,7 @@ void fs_free(struct fs *fs)
 	if (!fs)
 		return;
 	assert(fs->under_way == 0);
+	ownership_end(fs->ownership);
 	if (fs->session)
 		fuse_session_destroy(fs->session);
 	inotify_end(fs->inotify);

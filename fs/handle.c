@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The kernel's own flag for the open of execve(2). */
+#define FMODE_EXEC 0x20
+
 static void pin_put(struct pin *p)
 {
 	if (!p || atomic_fetch_sub(&p->refs, 1) != 1)
@@ -48,8 +51,8 @@ struct handle *handle_new(struct request *rq, struct node *n, struct record *rec
 	h->node = n;
 	h->refs = 1;
 	h->opener = rq->pid;
-	h->truncates_only = (flags & O_ACCMODE) == O_RDONLY && (flags & O_TRUNC);
-	h->writable = (flags & O_ACCMODE) != O_RDONLY || h->truncates_only;
+	h->writable = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+	h->runs = flags & FMODE_EXEC;
 	pthread_mutex_init(&h->lock, NULL);
 	dirty_init(&h->dirty);
 	dirty_init(&h->frozen);
@@ -200,6 +203,16 @@ struct handle *handle_with_changes(struct fs *fs, struct node *n)
 		handle_hold(found);
 	pthread_mutex_unlock(&fs->handles_lock);
 	return found;
+}
+
+bool handle_runs(struct fs *fs, const struct node *n)
+{
+	pthread_mutex_lock(&fs->handles_lock);
+	const struct handle *h = n->handles;
+	while (h && !h->runs)
+		h = h->next;
+	pthread_mutex_unlock(&fs->handles_lock);
+	return h != NULL;
 }
 
 struct holders_file handle_file(struct fs *fs, const struct node *n)

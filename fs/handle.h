@@ -38,7 +38,7 @@ struct handle {
 	bool changes; /* ... or by cache_open_writer */
 	atomic_bool read;
 	bool creates;                 /* made with its file, which may not be published yet */
-	bool truncates_only;          /* open for reading, with O_TRUNC */
+	bool runs;                    /* opened by execve(2), open for as long as the program runs */
 	pid_t opener;                 /* the thread */
 	_Atomic uint64_t reservation; /* made with O_EXCL, and not published yet: holds its name; else 0 */
 	uint32_t create_mode;
@@ -54,7 +54,6 @@ struct handle {
 	bool failed;          /* the last publication, and that was reported */
 	int lost;             /* an append of unknown outcome was dropped, for this error: reported by every close and fsync from then on */
 	bool publishing;
-	bool flushed;       /* some descriptor of it was closed */
 	bool put_off;       /* a close returned without a publication, since others have the file open: it must not be lost */
 	int64_t touched_ns; /* the last unpublished change */
 	uint32_t writer;    /* a user other than root who changed the content since the last publication; else 0 */
@@ -95,6 +94,8 @@ struct handle *handle_of_creator(struct fs *fs, struct node *n);
 struct handle *handle_with_changes(struct fs *fs, struct node *n);
 /* Does the caller have this node open, by itself or inherited? It looks into /proc if it must. */
 bool handle_caller_holds(struct fs *fs, struct node *n, pid_t thread);
+/* Is it a program that runs? */
+bool handle_runs(struct fs *fs, const struct node *n);
 /* The node's file as /proc shows it. */
 struct holders_file handle_file(struct fs *fs, const struct node *n);
 

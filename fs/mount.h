@@ -15,9 +15,10 @@ struct fs {
 	const struct store_config *settings;
 	const struct fuse_lowlevel_ops *operations; /* as they are, uncounted */
 	struct metrics *metrics;
-	struct inotify *inotify;   /* NULL: off */
-	struct notifier *notifier; /* NULL: the kernel caches no files */
-	struct streams *streams;   /* open @watch files */
+	struct inotify *inotify;     /* NULL: off */
+	struct notifier *notifier;   /* NULL: the kernel caches no files */
+	struct ownership *ownership; /* NULL: the kernel checks no permissions */
+	struct streams *streams;     /* open @watch files */
 	struct lock_session *lock_session;
 	struct lock_waits *lock_waits;
 	const struct endpoint *clients; /* for metrics_text; NULL: none */

@@ -4,6 +4,7 @@
 #include "fs/control.h"
 #include "fs/entry.h"
 #include "fs/locks.h"
+#include "fs/ownership.h"
 #include "fs/publish.h"
 #include "fs/view.h"
 #include "fs/watch_file.h"
@@ -207,6 +208,8 @@ static void setattr_submit(struct request *rq, int error)
 		error = view_record(rq->fs, rq->node, &r);
 	if (error == -ESTALE)
 		cache_await(rq->fs, rq->node);
+	if (!error)
+		error = ownership_check(rq, &r);
 	if (!error && rq->to_set & FUSE_SET_ATTR_SIZE)
 		error = cache_open_writer(rq->fs, rq->node, &r);
 	record_done(&r);
@@ -230,17 +233,35 @@ static void setattr_submit(struct request *rq, int error)
 	request_submit(rq, &c, setattr_done);
 }
 
+/* May the caller set the attributes of a file that he has open? As far as this node knows; one who makes it may. */
+static int pending_check(struct request *rq, struct handle *h)
+{
+	struct record r = {0};
+
+	if (rq->to_set & FUSE_SET_ATTR_SIZE || node_provisional(rq->node) || view_record_by_ino(rq->fs, rq->node, &r) != 0)
+		return 0;
+	pthread_mutex_lock(&h->lock);
+	if (h->frozen_attr.mask & SET_UID)
+		r.uid = h->frozen_attr.uid;
+	if (h->attr.mask & SET_UID)
+		r.uid = h->attr.uid;
+	pthread_mutex_unlock(&h->lock);
+	int error = ownership_check(rq, &r);
+	record_done(&r);
+	return error;
+}
+
 /* On a handle with unpublished changes: the size is one more of them, and attributes go along, as cp -p and touch mean it. */
 static void setattr_pending(struct request *rq, struct handle *h)
 {
-	int error = 0;
+	int error = pending_check(rq, h);
 
 	pthread_mutex_lock(&h->lock);
 	if (rq->to_set & FUSE_SET_ATTR_SIZE && locks_lost(h))
 		error = -EIO;
 	else if (rq->to_set & FUSE_SET_ATTR_SIZE)
 		error = handle_truncate(h, (uint64_t)rq->attr.st_size);
-	else
+	else if (!error)
 		handle_set_attr(h, &rq->attr, rq->to_set);
 	if (!error && rq->to_set & FUSE_SET_ATTR_SIZE)
 		handle_written_by(h, rq->uid);

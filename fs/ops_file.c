@@ -156,7 +156,6 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 	bool pending = handle_pending(h) || h->publishing;
 	bool has_data = h->dirty.bytes || h->publishing;
 	int lost = h->lost;
-	h->flushed = true;
 	pthread_mutex_unlock(&h->lock);
 	if (locks_go_with_close(h, file->lock_owner)) {
 		struct request *rq = file_request(req, ino, file);
@@ -196,12 +195,6 @@ static void released(struct request *rq, int error)
 	request_end(rq);
 }
 
-/* open(2) failed after all: O_TRUNC of a program that runs is refused by the kernel (ETXTBSY), but only once it was told that the file is open. */
-static bool was_never_open(const struct handle *h)
-{
-	return h->truncates_only && !h->flushed;
-}
-
 /* The kernel doesn't wait for this, so it is only the last resort: a close that looked like one of several. */
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 {
@@ -209,7 +202,7 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 	struct handle *h = handle_of(file);
 
 	pthread_mutex_lock(&h->lock);
-	bool publish = handle_pending(h) && !h->failed && !h->lost && !was_never_open(h);
+	bool publish = handle_pending(h) && !h->failed && !h->lost;
 	pthread_mutex_unlock(&h->lock);
 	if (publish) {
 		struct request *rq = request_new(fs, NULL);

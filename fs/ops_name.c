@@ -4,6 +4,7 @@
 #include "fs/entry.h"
 #include "fs/exclusive.h"
 #include "fs/notifier.h"
+#include "fs/ownership.h"
 #include "fs/publish.h"
 #include "fs/view.h"
 
@@ -98,8 +99,22 @@ static int removable(struct fs *fs, struct node *parent, const char *name)
 	return 0;
 }
 
+static void removed(struct request *rq, int error);
+
+/* rq->flags: the command. */
+static void remove_name(struct request *rq)
+{
+	struct command c = request_command(rq, (enum command_type)rq->flags);
+
+	submit_named(rq, &c, removed);
+}
+
 static void removed(struct request *rq, int error)
 {
+	if (error == -EPERM && ownership_takes_over(rq)) {
+		remove_name(rq);
+		return;
+	}
 	if (!error)
 		nodes_remove(&rq->fs->nodes, rq->node, rq->name);
 	request_error(rq, error);
@@ -108,13 +123,13 @@ static void removed(struct request *rq, int error)
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct request *rq = named_request(req, parent, name);
-	struct command c = request_command(rq, COMMAND_RMDIR);
 	int error = removable(rq->fs, rq->node, name);
 
+	rq->flags = COMMAND_RMDIR;
 	if (error)
 		request_error(rq, error);
 	else
-		submit_named(rq, &c, removed);
+		remove_name(rq);
 }
 
 /* That a file which was never published is not in the store is no failure. */
@@ -165,9 +180,9 @@ static void unlink_provisional(struct request *rq)
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct request *rq = named_request(req, parent, name);
-	struct command c = request_command(rq, COMMAND_UNLINK);
 	int error = removable(rq->fs, rq->node, name);
 
+	rq->flags = COMMAND_UNLINK;
 	if (error) {
 		request_error(rq, error);
 		return;
@@ -176,7 +191,7 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (rq->held && node_provisional(rq->held))
 		unlink_provisional(rq);
 	else
-		submit_named(rq, &c, removed);
+		remove_name(rq);
 }
 
 /* What the kernel has renamed may be a node that has no name here any more. */
@@ -191,11 +206,17 @@ static void forget_frozen(struct request *rq)
 		notifier_queue_name(fs->notifier, rq->node, rq->name);
 }
 
+static void rename_submit(struct request *rq, int error);
+
 static void renamed(struct request *rq, int error)
 {
 	struct record r = {0};
 	struct stat st;
 
+	if (error == -EPERM && ownership_takes_over(rq)) {
+		rename_submit(rq, 0);
+		return;
+	}
 	if (!error) {
 		nodes_rename(&rq->fs->nodes, rq->held, rq->node, rq->name, rq->node2, rq->name2, rq->flags & RENAME_EXCHANGE);
 		if (rq->held && view_record(rq->fs, rq->held, &r) == 0)

@@ -31,7 +31,8 @@ static void describe(struct fuse_file_info *file, struct handle *h)
 	file->noflush = !h->writable;
 }
 
-/* What is opened, in *r, counted by cache.h unless it is of the past. */
+/* What is opened, in *r. A program that runs is the kernel's to refuse, but with O_TRUNC and for reading it asks here first, and then takes the file
+ * for empty, pages of the program and all. Counted by cache.h unless it is of the past. */
 static int count_open(struct request *rq, struct record *r, bool *cached)
 {
 	struct fs *fs = rq->fs;
@@ -40,6 +41,8 @@ static int count_open(struct request *rq, struct record *r, bool *cached)
 		return view_record(fs, rq->node, r);
 	if (!writing(rq->file.flags))
 		return cache_open(fs, rq->node, r, cached);
+	if ((rq->file.flags & O_ACCMODE) == O_RDONLY && handle_runs(fs, rq->node))
+		return -ETXTBSY;
 	int error = view_record(fs, rq->node, r);
 	if (error == -ESTALE)
 		cache_await(fs, rq->node);

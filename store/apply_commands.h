@@ -33,6 +33,8 @@ int apply_lock_cancel(struct plan *p, const struct command *c);
 /* Is c->key free for a new thing: nothing there (-EEXIST), in a directory (-ENOENT, -ENOTDIR), and not reserved by another (-EEXIST)? Gives its
  * place and that of its directory. */
 int name_free(struct plan *p, const struct command *c, struct change **parent, struct change **at);
+/* May who asks take this name out of its directory? With the sticky bit on that one, names are for their files' owners, the directory's and root: -EPERM. */
+int name_removable(const struct command *c, const struct change *parent, const struct change *at);
 /* The key gets this content, borrowed until plan_commit; a key that was not there is made, with the directories above it. It is attached to the
  * lease (-ENOENT if there is none), or with 0 to none. */
 int put_whole(struct plan *p, const struct command *c, struct span key, struct span value, uint64_t lease);

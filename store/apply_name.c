@@ -67,12 +67,18 @@ static int existing(struct plan *p, const struct command *c, struct change **at,
 	return (*at)->live ? plan_parent(p, c->key, parent) : plan_absent(p, c->key);
 }
 
+int name_removable(const struct command *c, const struct change *parent, const struct change *at)
+{
+	bool sticky = parent->record.mode & S_ISVTX;
+	return sticky && c->uid != 0 && c->uid != at->record.uid && c->uid != parent->record.uid ? -EPERM : 0;
+}
+
 int apply_rmdir(struct plan *p, const struct command *c)
 {
 	struct change *at;
 	struct change *parent;
 	int err = existing(p, c, &at, &parent);
-	if (err < 0)
+	if (err < 0 || (err = name_removable(c, parent, at)) < 0)
 		return err;
 	if (!change_is_dir(at))
 		return -ENOTDIR;
@@ -87,7 +93,7 @@ int apply_unlink(struct plan *p, const struct command *c)
 	struct change *at;
 	struct change *parent;
 	int err = existing(p, c, &at, &parent);
-	if (err < 0)
+	if (err < 0 || (err = name_removable(c, parent, at)) < 0)
 		return err;
 	if (change_is_dir(at))
 		return -EISDIR;

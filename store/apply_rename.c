@@ -130,6 +130,8 @@ int apply_rename(struct plan *p, const struct command *c)
 	p->target = r.to;
 	if (r.from == r.to)
 		return 0;
+	if ((err = name_removable(c, r.from_parent, r.from)) < 0 || (r.to->live && (err = name_removable(c, r.to_parent, r.to)) < 0))
+		return err;
 	if (key_is_below(c->key2, c->key))
 		return -EINVAL;
 	if (key_is_below(c->key, c->key2))

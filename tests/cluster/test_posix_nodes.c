@@ -1,6 +1,7 @@
 /* POSIX's rules among three nodes: what one changes holds for users of the others. */
 #include "tests/lib/posix.h"
 #include "tests/lib/files.h"
+#include "tests/lib/run.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #define ALICE 65534
 #define BOB 65533
 #define STAFF 65530
+#define SOON_MS 2000
 
 static void go(const struct cluster *c, int node)
 {
@@ -49,6 +51,7 @@ static void same_on_all(struct cluster *c, int node, const char *name)
 /* On serial mounts, once the others have it. */
 static void settle(struct cluster *c, bool serial)
 {
+	posix_as_root();
 	if (serial)
 		cluster_agree(c);
 }
@@ -121,6 +124,111 @@ static void permissions_changed_elsewhere_hold_at_once(struct cluster *c, bool s
 	}
 }
 
+/* What one who owned a file on a node that knows him as its owner can do with it after another node has given it away: nothing. */
+static void an_owner_unmade_elsewhere_may_not_act_any_more(struct cluster *c, bool serial)
+{
+	go(c, 0);
+	works(mkdir("sticky", 0777));
+	works(chmod("sticky", 01777));
+	posix_as(BOB, STAFF, STAFF);
+	posix_fill("sticky/f", "text", 4);
+	posix_fill("sticky/g", "text", 4);
+	settle(c, serial);
+	go(c, 1);
+	posix_as(BOB, STAFF, STAFF);
+	works(chmod("sticky/f", 0666));
+	works(rename("sticky/g", "sticky/h"));
+	settle(c, serial);
+	go(c, 1);
+	posix_as(BOB, STAFF, STAFF);
+	int fd = (int)works(open("sticky/f", O_RDWR | O_CLOEXEC));
+	go(c, 0);
+	works(chown("sticky/f", ALICE, STAFF));
+	works(chown("sticky/h", ALICE, STAFF));
+	settle(c, serial);
+	go(c, 1);
+	posix_as(BOB, STAFF, STAFF);
+	refused(EPERM, chmod("sticky/f", 0600));
+	equal(write(fd, "T", 1), 1);
+	refused(EPERM, fchmod(fd, 0600));
+	works(close(fd));
+	refused(EPERM, utimensat(AT_FDCWD, "sticky/f", (struct timespec[]){{1, 2}, {3, 4}}, 0));
+	refused(EPERM, chown("sticky/f", (uid_t)-1, STAFF));
+	refused(EPERM, unlink("sticky/h"));
+	refused(EPERM, rename("sticky/h", "sticky/g"));
+	refused(EPERM, rename("sticky/f", "sticky/h"));
+	works(truncate("sticky/f", 2));
+	works(utimensat(AT_FDCWD, "sticky/f", NULL, 0));
+	posix_as(ALICE, STAFF, STAFF);
+	works(chmod("sticky/f", 0600));
+	works(unlink("sticky/h"));
+}
+
+/* At once: the kernel of the other node does not know of it yet, and allows what is then refused all the same. */
+static void an_owner_is_none_from_the_very_moment_on(struct cluster *c)
+{
+	posix_as_root();
+	const int one = (int)works(open(c->nodes[0].mount, O_PATH | O_CLOEXEC)),
+		  other = (int)works(open(c->nodes[1].mount, O_PATH | O_CLOEXEC));
+
+	for (int i = 0; i < 20; i++) {
+		const char *name = path("given%d", i), *in_sticky = path("sticky/given%d", i);
+		posix_about("%s", name);
+		posix_as_root();
+		works(mknodat(one, name, S_IFREG | 0644, 0));
+		works(mknodat(one, in_sticky, S_IFREG | 0644, 0));
+		works(fchownat(one, name, BOB, STAFF, 0));
+		works(fchownat(one, in_sticky, BOB, STAFF, 0));
+		posix_as(BOB, STAFF, STAFF);
+		works(fchmodat(other, name, 0600, 0));
+		works(fchmodat(other, in_sticky, 0600, 0));
+		posix_as_root();
+		works(fchownat(one, in_sticky, ALICE, STAFF, 0));
+		works(fchownat(one, name, ALICE, STAFF, 0));
+		posix_as(BOB, STAFF, STAFF);
+		refused(EPERM, fchmodat(other, name, 0777, 0));
+		refused(EPERM, unlinkat(other, in_sticky, 0));
+	}
+	posix_as_root();
+	works(close(one));
+	works(close(other));
+}
+
+static bool may_chmod(void *name)
+{
+	return chmod(name, 0600) == 0 || errno != EPERM;
+}
+
+static bool may_unlink(void *name)
+{
+	return unlink(name) == 0 || errno != EPERM;
+}
+
+/* The kernel refuses by what it was told last, without a request: it is told soon. */
+static void an_owner_made_elsewhere_may_act_soon(struct cluster *c, bool serial)
+{
+	char mine[] = "mine", sticky[] = "sticky/new";
+
+	go(c, 0);
+	posix_fill(mine, "text", 4);
+	posix_fill(sticky, "text", 4);
+	settle(c, serial);
+	go(c, 1);
+	posix_as(BOB, STAFF, STAFF);
+	refused(EPERM, chmod(mine, 0600));
+	refused(EPERM, unlink(sticky));
+	go(c, 0);
+	works(chown(mine, BOB, STAFF));
+	works(chown(sticky, BOB, STAFF));
+	settle(c, serial);
+	go(c, 1);
+	posix_as(BOB, STAFF, STAFF);
+	holds(wait_until(may_chmod, mine, SOON_MS));
+	holds(wait_until(may_unlink, sticky, SOON_MS));
+	refused(ENOENT, lstat(sticky, &(struct stat){0}));
+	equal(posix_mode(mine), 0600);
+}
+
 static void attributes_set_elsewhere_are_there(struct cluster *c, bool serial)
 {
 	char value[16];
@@ -172,6 +280,10 @@ static void on_three(bool serial)
 	posix_start();
 	every_type_is_the_same_on_all_nodes(c, serial);
 	permissions_changed_elsewhere_hold_at_once(c, serial);
+	an_owner_unmade_elsewhere_may_not_act_any_more(c, serial);
+	if (!serial)
+		an_owner_is_none_from_the_very_moment_on(c);
+	an_owner_made_elsewhere_may_act_soon(c, serial);
 	attributes_set_elsewhere_are_there(c, serial);
 	a_file_lives_on_where_it_is_open(c, serial);
 	posix_finish();

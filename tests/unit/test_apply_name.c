@@ -80,8 +80,39 @@ static void a_touched_directory_keeps_its_version(void **state)
 	assert_true(after.mtime_ns > before.mtime_ns);
 	assert_int_equal(RUN(w, .type = COMMAND_SETATTR, .key = text("d"), .set_mask = SET_MODE, .mode = 0700), 0);
 	after = stat_of(w, "d");
-	assert_int_equal(after.flags, 0);
+	assert_int_equal(after.flags, RECORD_ATTRIBUTES);
 	assert_int_equal(after.version, before.version + 1);
+}
+
+static void names_in_a_sticky_directory_are_for_their_owners(void **state)
+{
+	struct world *w = *state;
+	make_dir(w, "d");
+	make_dir(w, "e");
+	assert_int_equal(RUN(w, .type = COMMAND_SETATTR, .key = text("d"), .set_mask = SET_MODE | SET_UID, .mode = 01777, .set_uid = 5), 0);
+	w->uid = 6;
+	put(w, "d/f", "x");
+	put(w, "e/f", "x");
+	make_dir(w, "d/sub");
+	w->uid = 7;
+	put(w, "d/mine", "x");
+	put(w, "e/mine", "x");
+	assert_int_equal(of_key(w, COMMAND_UNLINK, "d/f"), -EPERM);
+	assert_int_equal(of_key(w, COMMAND_UNLINK, "d/none"), -ENOENT);
+	assert_int_equal(of_key(w, COMMAND_RMDIR, "d/sub"), -EPERM);
+	assert_int_equal(rename_to(w, "d/f", "d/g"), -EPERM);
+	assert_int_equal(rename_to(w, "d/f", "e/g"), -EPERM);
+	assert_int_equal(rename_to(w, "d/mine", "d/f"), -EPERM);
+	assert_int_equal(rename_to(w, "e/mine", "d/f"), -EPERM);
+	assert_int_equal(rename_flags(w, "d/mine", "d/f", RENAME_EXCHANGE), -EPERM);
+	assert_int_equal(rename_to(w, "e/f", "d/mine"), 0);
+	assert_int_equal(of_key(w, COMMAND_UNLINK, "e/mine"), 0);
+	w->uid = 6;
+	assert_int_equal(of_key(w, COMMAND_UNLINK, "d/f"), 0);
+	w->uid = 5;
+	assert_int_equal(of_key(w, COMMAND_UNLINK, "d/mine"), 0);
+	w->uid = 0;
+	assert_int_equal(of_key(w, COMMAND_RMDIR, "d/sub"), 0);
 }
 
 static void children_of_a_setgid_directory_inherit_its_group(void **state)
@@ -331,6 +362,7 @@ int main(void)
 		STORY(what_exists_is_not_made_again),
 		STORY(a_new_directory_counts_in_its_parent),
 		STORY(a_touched_directory_keeps_its_version),
+		STORY(names_in_a_sticky_directory_are_for_their_owners),
 		STORY(children_of_a_setgid_directory_inherit_its_group),
 		STORY(times_never_run_backwards),
 		STORY(directories_and_files_are_removed_each_by_its_own_call),
