@@ -37,6 +37,14 @@ else
 	need_command git git
 	need_command inotifywait inotify-tools
 	need_command python3 python3
+	need_command vim vim
+	need_command emacs emacs-nox
+	need_command nano nano
+	need_command rsync rsync
+	need_command logrotate logrotate
+	need_command sqlite3 sqlite3
+	need_command make make
+	need_command flock util-linux
 fi
 [ -n "$missing" ] || exit 0
 
