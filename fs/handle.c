@@ -378,9 +378,13 @@ int handle_truncate(struct handle *h, uint64_t size)
 	if (size > h->fs->settings->max_file)
 		return -EFBIG;
 	int error = dirty_truncate(&h->dirty, below, size);
-	if (!error)
-		touched(h);
-	return error;
+	if (error)
+		return error;
+	touched(h);
+	/* It changes the times even where it leaves the size, and a file that is empty already is truncated for nothing else. */
+	if (!dirty_pending(&h->dirty, below))
+		h->attr.mask |= SET_MTIME_NOW;
+	return 0;
 }
 
 /* Replies with bytes of a pinned record, without a copy if it holds them itself. */

@@ -54,11 +54,12 @@ int apply_setattr(struct plan *p, const struct command *c)
 	if ((c->set_mask & SET_SIZE) && (err = set_size(p, c, at, &resized)) < 0)
 		return err;
 	p->target = at;
-	if (!resized && (c->set_mask & ~(uint32_t)SET_SIZE) == 0)
+	if (c->set_mask == 0)
 		return 0;
 	plan_update(p, at);
 	at->attributes = !resized;
-	if (resized)
+	/* truncate(2) sets the times even where it leaves the size. */
+	if (c->set_mask & SET_SIZE)
 		content_changed(p, c, &at->record);
 	attr_set(p, c, &at->record);
 	return 0;

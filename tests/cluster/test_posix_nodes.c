@@ -141,13 +141,18 @@ static void an_owner_unmade_elsewhere_may_not_act_any_more(struct cluster *c, bo
 	settle(c, serial);
 	go(c, 1);
 	posix_as(BOB, STAFF, STAFF);
-	int fd = (int)works(open("sticky/f", O_RDWR | O_CLOEXEC));
+	int fd = (int)works(open("sticky/f", O_RDWR | O_CLOEXEC)), known = (int)works(open("sticky/f", O_RDONLY | O_CLOEXEC));
 	go(c, 0);
 	works(chown("sticky/f", ALICE, STAFF));
 	works(chown("sticky/h", ALICE, STAFF));
 	settle(c, serial);
 	go(c, 1);
 	posix_as(BOB, STAFF, STAFF);
+	/* Without a look at the name, which would tell the kernel. */
+	refused(EPERM, fchmod(known, 0600));
+	refused(EPERM, fchown(known, (uid_t)-1, STAFF));
+	refused(EPERM, futimens(known, (struct timespec[]){{1, 2}, {3, 4}}));
+	works(close(known));
 	refused(EPERM, chmod("sticky/f", 0600));
 	equal(write(fd, "T", 1), 1);
 	refused(EPERM, fchmod(fd, 0600));

@@ -182,6 +182,17 @@ static int act_ftruncate(void)
 	return ftruncate(fd, 100) + close(fd);
 }
 
+static int act_truncate_again(void)
+{
+	return truncate("d/f", 0);
+}
+
+static int act_ftruncate_again(void)
+{
+	int fd = open("d/f", O_WRONLY | O_CLOEXEC);
+	return ftruncate(fd, 0) + close(fd);
+}
+
 static int act_fallocate(void)
 {
 	int fd = open("d/f", O_WRONLY | O_CLOEXEC);
@@ -363,6 +374,30 @@ static void every_call_sets_the_times_that_it_should(void)
 	}
 }
 
+/* What `> stamp` is used for. */
+static void a_truncation_that_leaves_the_size_sets_the_times(void)
+{
+	int (*const acts[])(void) = {act_open_truncating, act_truncate_again, act_ftruncate_again};
+
+	works(mkdir("d", 0755));
+	posix_make(REGULAR, "d/f");
+	for (size_t i = 0; i < sizeof(acts) / sizeof(*acts); i++) {
+		posix_about("%zu", i);
+		struct stat d = posix_stat("d"), f = posix_stat("d/f");
+		equal(acts[i](), 0);
+		struct stat d2 = posix_stat("d"), f2 = posix_stat("d/f");
+		check_effect('-', &d, &d2);
+		check_effect('m', &f, &f2);
+	}
+	/* What is written after it has the later time. */
+	int fd = (int)works(open("d/f", O_WRONLY | O_TRUNC | O_CLOEXEC));
+	int64_t before = posix_mtime("d/f");
+	works(futimens(fd, (struct timespec[]){{1, 2}, {3, 4}}));
+	works(ftruncate(fd, 0));
+	works(close(fd));
+	holds(posix_mtime("d/f") > before);
+}
+
 /* Each is refused to Bob, for one reason or another. */
 static void a_call_that_fails_changes_no_time(void)
 {
@@ -458,6 +493,7 @@ static const struct posix_rule rules[] = {
 	POSIX_RULE(utime_now_and_utime_omit),
 	POSIX_RULE(who_may_set_times),
 	POSIX_RULE(every_call_sets_the_times_that_it_should),
+	POSIX_RULE(a_truncation_that_leaves_the_size_sets_the_times),
 	POSIX_RULE(a_call_that_fails_changes_no_time),
 	POSIX_RULE(a_new_file_has_the_time_of_its_making),
 	POSIX_RULE(an_open_file_shows_its_times_before_and_after_its_close),

@@ -56,8 +56,13 @@ static void a_size_is_set_as_truncate_2_does(void **state)
 	assert_int_equal(size, 4);
 	assert_memory_equal(bytes, "ab\0\0", 4);
 	free(bytes);
-	uint64_t revision = mvcc_revision(w->m);
+	before = stat_of(w, "f");
 	assert_int_equal(set_size(w, "f", 4), 0);
+	assert_true(stat_of(w, "f").mtime_ns > before.mtime_ns);
+	assert_true(stat_of(w, "f").ctime_ns > before.ctime_ns);
+	assert_int_equal(stat_of(w, "f").flags, RECORD_ATTRIBUTES);
+	uint64_t revision = mvcc_revision(w->m);
+	assert_int_equal(RUN(w, .type = COMMAND_SETATTR, .key = text("f")), 0);
 	assert_int_equal(mvcc_revision(w->m), revision);
 	assert_int_equal(set_size(w, "d", 0), -EISDIR);
 	assert_int_equal(set_size(w, "l", 0), -EINVAL);
