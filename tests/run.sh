@@ -6,7 +6,8 @@ set -u
 limit=${TEST_TIMEOUT:-300}
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/tally-run.XXXXXX")
 export TMPDIR="$scratch/tmp"
-mkdir "$TMPDIR"
+chmod 711 "$scratch" # tests act as other users too
+mkdir -m 711 "$TMPDIR"
 
 # Detaches what is mounted below the scratch folder; true if there was something.
 unmount_left() {

@@ -339,16 +339,18 @@ static const char *as_nobody(const struct cluster *c, const char *script)
 {
 	const char *file = path("%s/script", c->dir);
 	assert_int_equal(file_write(file, script), 0);
-	return path("setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/ DATA=%s/user/data MNT=%s/user/mnt sh -eu %s", c->dir,
-		    c->dir, file);
+	return path("setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/ PATH=%s/bin:$PATH DATA=%s/user/data MNT=%s/user/mnt sh -eu %s",
+		    c->dir, c->dir, c->dir, file);
 }
 
+/* With a copy of the program: where it was built may be closed to others. */
 static struct cluster *folders_of_nobody(void)
 {
 	struct cluster *c = folders();
 	assert_int_equal(chmod(c->dir, 0755), 0);
 	assert_int_equal(mkdir(path("%s/user", c->dir), 0755), 0);
 	assert_int_equal(chown(path("%s/user", c->dir), 65534, 65534), 0);
+	expect_shell(path("install -D -m 755 %s %s/bin/tallyfs", tallyfs_binary(), c->dir));
 	return c;
 }
 
