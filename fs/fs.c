@@ -12,6 +12,7 @@
 #include "fs/mountpoint.h"
 #include "fs/notifier.h"
 #include "fs/ops.h"
+#include "fs/retry.h"
 #include "fs/ownership.h"
 #include "fs/publish.h"
 #include "fs/request.h"
@@ -229,6 +230,7 @@ int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, c
 	fs->config = *config;
 	fs->operations = &operations;
 	fs->metrics = metrics_new();
+	fs->retries = retries_new();
 	fs->streams = streams_new(s);
 	fs->lock_session = lock_session_new(fs);
 	fs->lock_waits = lock_waits_new(fs);
@@ -412,6 +414,7 @@ void fs_free(struct fs *fs)
 	handles_drop(fs);
 	directories_drop(fs);
 	streams_free(fs->streams);
+	retries_free(fs->retries);
 	nodes_done(&fs->nodes);
 	lock_waits_free(fs);
 	lock_session_free(fs->lock_session);

@@ -175,6 +175,14 @@ struct handle *handle_of_caller(struct fs *fs, struct node *n, pid_t thread)
 	return found;
 }
 
+bool handle_any(struct fs *fs, struct node *n)
+{
+	pthread_mutex_lock(&fs->handles_lock);
+	bool any = n->handles;
+	pthread_mutex_unlock(&fs->handles_lock);
+	return any;
+}
+
 struct handle *handle_of_creator(struct fs *fs, struct node *n)
 {
 	pthread_mutex_lock(&fs->handles_lock);

@@ -92,6 +92,8 @@ struct handle *handle_of_caller(struct fs *fs, struct node *n, pid_t thread);
 struct handle *handle_of_creator(struct fs *fs, struct node *n);
 /* Of what is open on the node, one that has something to publish, else any, held; or NULL. */
 struct handle *handle_with_changes(struct fs *fs, struct node *n);
+/* Has anybody the node open? */
+bool handle_any(struct fs *fs, struct node *n);
 /* Does the caller have this node open, by itself or inherited? It looks into /proc if it must. */
 bool handle_caller_holds(struct fs *fs, struct node *n, pid_t thread);
 /* Is it a program that runs? */

@@ -79,6 +79,15 @@ static bool process_has(const char *process, const struct holders_file *file, bo
 	return found;
 }
 
+bool holders_descriptor(pid_t thread, int descriptor, const struct holders_file *file)
+{
+	char name[64], text[PROC_TEXT_MAX];
+
+	snprintf(name, sizeof(name), "/proc/%d/fdinfo/%d", (int)thread, descriptor);
+	proc_read(AT_FDCWD, name, text);
+	return is_of(text, file, true);
+}
+
 bool holders_has(pid_t thread, const struct holders_file *file, bool any_mode)
 {
 	char process[24];

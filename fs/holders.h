@@ -25,6 +25,8 @@ long holders_mount(const char *mountpoint);
 pid_t holders_process(pid_t thread);
 /* Has this process (named by any of its threads) a descriptor of the file that may write? With `any_mode`, any descriptor will do. */
 bool holders_has(pid_t thread, const struct holders_file *file, bool any_mode);
+/* Is this descriptor of the thread's process one of the file, in whatever mode? */
+bool holders_descriptor(pid_t thread, int descriptor, const struct holders_file *file);
 /* Has any process but this one a descriptor that may write? false when /proc cannot be read. */
 bool holders_others(pid_t thread, const struct holders_file *file);
 

@@ -18,7 +18,8 @@ struct fs {
 	struct inotify *inotify;     /* NULL: off */
 	struct notifier *notifier;   /* NULL: the kernel caches no files */
 	struct ownership *ownership; /* NULL: the kernel checks no permissions */
-	struct streams *streams;     /* open @watch files */
+	struct retries *retries;
+	struct streams *streams; /* open @watch files */
 	struct lock_session *lock_session;
 	struct lock_waits *lock_waits;
 	const struct endpoint *clients; /* for metrics_text; NULL: none */

@@ -2,10 +2,12 @@
 
 #include "fs/cache.h"
 #include "fs/control.h"
+#include "fs/descriptor.h"
 #include "fs/entry.h"
 #include "fs/locks.h"
 #include "fs/ownership.h"
 #include "fs/publish.h"
+#include "fs/retry.h"
 #include "fs/view.h"
 #include "fs/watch_file.h"
 
@@ -53,14 +55,47 @@ static int stat_unlinked(struct request *rq, struct stat *st)
 	return error;
 }
 
+/* What has left its name: it may have another one. */
+static int stat_moved(struct request *rq, struct stat *st)
+{
+	struct record r = {0};
+	int error = view_record_by_ino(rq->fs, rq->node, &r);
+
+	if (error)
+		return error == -ESTALE ? stat_unlinked(rq, st) : error;
+	view_stat(&r, 0, st);
+	record_done(&r);
+	return 0;
+}
+
+/* Does the caller hold what it asks about, rather than come along a path? The kernel would walk a path again, but has nothing else to do with a descriptor. */
+static bool by_descriptor(struct request *rq)
+{
+	if (rq->node->type != S_IFDIR && !handle_any(rq->fs, rq->node))
+		return false;
+	struct holders_file file = handle_file(rq->fs, rq->node);
+	return descriptor_names(rq->pid, &file);
+}
+
+/* After an -ESTALE. A name that leads elsewhere now must be walked again. Once it was, only those who have the file open ask about this node. */
+static int stat_stale(struct request *rq, struct stat *st)
+{
+	struct record r = {0};
+
+	if (retry_record(rq, &r))
+		return !nodes_bound(&rq->fs->nodes, rq->node) || by_descriptor(rq) ? stat_moved(rq, st) : -ESTALE;
+	view_stat(&r, 0, st);
+	record_done(&r);
+	return 0;
+}
+
 /* What a live node shows to a caller whose own open handle is rq->held_handle (or NULL), and for how long the kernel may keep it. */
 static int stat_live(struct request *rq, struct stat *st, double *seconds)
 {
 	int error = cache_stat(rq->fs, rq->node, st, seconds);
 
-	/* A name that leads elsewhere now must be walked again. Once it was, only those who have the file open ask about this node. */
-	if (error == -ESTALE && !nodes_bound(&rq->fs->nodes, rq->node))
-		return stat_unlinked(rq, st);
+	if (error == -ESTALE)
+		return stat_stale(rq, st);
 	if (error)
 		return error;
 	struct handle *h = rq->held_handle;
@@ -82,7 +117,7 @@ static void getattr_live(struct request *rq, int error)
 	if (!error)
 		error = stat_live(rq, &st, &seconds);
 	if (error)
-		request_error(rq, error);
+		retry_send(rq, RETRY_STAT, error);
 	else
 		request_attr(rq, &st, seconds);
 }
@@ -152,6 +187,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 
 	(void)file;
 	rq->node = node_of(fs, ino);
+	retry_begin(rq, RETRY_STAT);
 	switch (rq->node->kind) {
 	case NODE_LIVE:
 		if (node_provisional(rq->node)) {
@@ -199,13 +235,21 @@ static void setattr_done(struct request *rq, int error)
 	request_attr(rq, &st, 0);
 }
 
+/* Is the file that was asked for still there, under the name that led to it or, if no name did, wherever? */
+static int setattr_record(struct request *rq, struct record *r)
+{
+	int error = view_record(rq->fs, rq->node, r);
+
+	return error == -ESTALE && by_descriptor(rq) ? view_record_by_ino(rq->fs, rq->node, r) : error;
+}
+
 /* The kernel's cached name was right as of now, so the command goes to that file. */
 static void setattr_submit(struct request *rq, int error)
 {
 	struct record r = {0};
 
 	if (!error)
-		error = view_record(rq->fs, rq->node, &r);
+		error = setattr_record(rq, &r);
 	if (error == -ESTALE)
 		cache_await(rq->fs, rq->node);
 	if (!error)
@@ -332,11 +376,13 @@ static void readlink_now(struct request *rq, int error)
 
 	if (!error)
 		error = view_record(rq->fs, rq->node, &r);
+	if (error == -ESTALE)
+		error = retry_record(rq, &r);
 	if (!error && !S_ISLNK(r.mode))
 		error = -EINVAL;
 	if (error) {
 		record_done(&r);
-		request_error(rq, error);
+		retry_send(rq, RETRY_READLINK, error);
 		return;
 	}
 	size_t size = r.data.size < sizeof(target) ? r.data.size : sizeof(target) - 1;
@@ -354,6 +400,7 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino)
 	struct request *rq = request_new(fs, req);
 
 	rq->node = node_of(fs, ino);
+	retry_begin(rq, RETRY_READLINK);
 	if (rq->node->kind == NODE_LIVE)
 		request_read(rq, readlink_now);
 	else

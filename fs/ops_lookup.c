@@ -2,6 +2,7 @@
 
 #include "fs/control.h"
 #include "fs/entry.h"
+#include "fs/retry.h"
 #include "fs/revision.h"
 #include "fs/view.h"
 #include "fs/watch_file.h"
@@ -40,8 +41,10 @@ static void lookup_live(struct request *rq, int error)
 		lookup_missing(rq);
 	else if (error)
 		request_error(rq, error);
-	else
+	else {
+		retry_found(rq, (struct span){text, (size_t)size}, &r);
 		entry_reply_record(rq, &r, 0, strlen(rq->name), VIEW_NAME_SECONDS);
+	}
 	record_done(&r);
 }
 

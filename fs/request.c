@@ -47,6 +47,7 @@ static void unref(struct request *rq)
 	free(rq->name);
 	free(rq->name2);
 	free(rq->ask);
+	free(rq->retry.key);
 	pthread_mutex_destroy(&rq->lock);
 	free(rq);
 	pthread_mutex_lock(&fs->idle_lock);
