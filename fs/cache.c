@@ -1,5 +1,6 @@
 #include "fs/cache.h"
 
+#include "fs/extend.h"
 #include "fs/notifier.h"
 #include "fs/view.h"
 
@@ -44,7 +45,7 @@ static void saw(struct node_cache *c, const struct record *r)
 		c->seen_ns = r->ctime_ns;
 }
 
-static void set_image(struct node_cache *c, const struct record *r)
+void cache_set_image(struct node_cache *c, const struct record *r)
 {
 	c->image = r->modified.main;
 	c->version = r->version;
@@ -59,7 +60,7 @@ static bool take_image(struct fs *fs, struct node *n, const struct record *r)
 
 	if (c->unclean || c->frozen || c->writers || !n->bound || r->ctime_ns < c->seen_ns || nodes_is_awaited(&fs->nodes, n))
 		return false;
-	set_image(c, r);
+	cache_set_image(c, r);
 	nodes_remember(&fs->nodes, n);
 	return true;
 }
@@ -150,7 +151,7 @@ static bool stat_image(struct fs *fs, struct node *n, struct stat *st, double *s
 	bool has = c->image;
 	if (has) {
 		*st = c->st;
-		*seconds = c->unclean || c->writers ? 0 : CACHE_SECONDS;
+		*seconds = c->unclean || c->extending || c->writers ? 0 : CACHE_SECONDS;
 	}
 	unlock(fs);
 	return has;
@@ -275,7 +276,9 @@ void cache_close(struct fs *fs, struct node *n, bool cached, bool writer, bool r
 		nodes_remember(&fs->nodes, n);
 	}
 	bool clean = c->unclean && !c->others && !c->frozen;
+	struct pin *over = extend_over(n);
 	unlock(fs);
+	pin_put(over);
 	if (clean)
 		notifier_queue(fs->notifier, n);
 }
@@ -312,13 +315,14 @@ void cache_attributes_changed(struct fs *fs, struct node *n, const struct record
 			    : now->version == c->version + 1;
 	if (readers && !c->frozen && same) {
 		/* Nothing else happened to the file: the pages are those of this version, too. */
-		set_image(c, now);
+		cache_set_image(c, now);
 	} else if (readers) {
 		struct stat then = c->st;
 		c->st = newest;
 		c->st.st_size = then.st_size;
 		c->st.st_blocks = then.st_blocks;
 		c->st.st_ctim = then.st_ctim; /* which says what version the pages are of */
+		c->generation++;
 	} else {
 		saw(c, now);
 		c->image = 0;
@@ -343,7 +347,8 @@ struct node **cache_nodes(struct fs *fs, uint64_t ino, size_t *count)
 	lock(fs);
 	for (size_t i = ino ? ino % NODES_REMEMBERED : 0; i < NODES_REMEMBERED; i = ino ? NODES_REMEMBERED : i + 1) {
 		for (struct node *n = fs->nodes.remembered[i]; n; n = n->cache.next) {
-			if ((ino && n->ino != ino) || n->cache.frozen)
+			/* A frozen one may be extended. */
+			if (ino ? n->ino != ino || (n->cache.frozen && !n->cache.readers) : n->cache.frozen)
 				continue;
 			if (*count == room) {
 				room = room ? room * 2 : 4;
@@ -394,7 +399,7 @@ bool cache_same_content(struct fs *fs, struct node *n, const struct record *newe
 	lock(fs);
 	bool same = is_image(c, newest) || (attributes && newest->version == c->version + 1);
 	if (same)
-		set_image(c, newest);
+		cache_set_image(c, newest);
 	unlock(fs);
 	return same;
 }

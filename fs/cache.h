@@ -21,6 +21,8 @@
 int cache_record(struct fs *fs, struct node *n, struct record *out);
 /* Over the attributes `st` of the node's newest record: those that it shows. */
 void cache_show(struct fs *fs, struct node *n, struct stat *st);
+/* With the table's lock held: the record is the image. */
+void cache_set_image(struct node_cache *c, const struct record *r);
 bool cache_has_image(struct fs *fs, struct node *n);
 /* The node's attributes and for how long the kernel may keep them; as view_record. */
 int cache_stat(struct fs *fs, struct node *n, struct stat *st, double *seconds);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "fs/cache.h"
 #include "fs/exclusive.h"
+#include "fs/extend.h"
 #include "fs/stream.h"
 #include "fs/locks.h"
 #include "fs/view.h"
@@ -18,7 +19,26 @@
 /* The kernel's own flag for the open of execve(2). */
 #define FMODE_EXEC 0x20
 
-static void pin_put(struct pin *p)
+struct pin *pin_new(struct record *record)
+{
+	struct pin *p = malloc(sizeof(*p));
+
+	if (!p)
+		abort();
+	p->refs = 1;
+	p->record = *record;
+	*record = (struct record){0};
+	return p;
+}
+
+struct pin *pin_hold(struct pin *p)
+{
+	if (p)
+		atomic_fetch_add(&p->refs, 1);
+	return p;
+}
+
+void pin_put(struct pin *p)
 {
 	if (!p || atomic_fetch_sub(&p->refs, 1) != 1)
 		return;
@@ -28,16 +48,9 @@ static void pin_put(struct pin *p)
 
 void handle_pin(struct handle *h, struct record *record)
 {
-	struct pin *p = malloc(sizeof(*p));
-
-	if (!p)
-		abort();
-	p->refs = 1;
-	p->record = *record;
-	*record = (struct record){0};
 	pin_put(h->pin);
-	h->pin = p;
-	h->base_size = p->record.size;
+	h->pin = pin_new(record);
+	h->base_size = h->pin->record.size;
 }
 
 struct handle *handle_new(struct request *rq, struct node *n, struct record *record, int flags)
@@ -125,6 +138,8 @@ void handles_drop(struct fs *fs)
 			left = h;
 		}
 		n->handles = NULL;
+		pin_put(n->cache.extension);
+		n->cache.extension = NULL;
 	}
 	while (left) {
 		struct handle *h = left;
@@ -454,22 +469,20 @@ void handle_read(struct handle *h, struct request *rq, size_t size, off_t offset
 		return;
 	}
 	pthread_mutex_lock(&h->lock);
-	uint64_t end = handle_size(h), at = (uint64_t)offset;
+	struct pin *p = extend_content(h);
+	uint64_t end = h->cached ? p->record.size : handle_size(h), at = (uint64_t)offset;
+	bool layers = !dirty_empty(&h->dirty) || !dirty_empty(&h->frozen);
 	h->answered = h->answered || at == 0;
-	if (at >= end) {
-		pthread_mutex_unlock(&h->lock);
-		request_data(rq, NULL, 0);
-		return;
-	}
+	h->ended = h->ended || at >= end;
 	if (size > end - at)
 		size = (size_t)(end - at);
-	if (!dirty_empty(&h->dirty) || !dirty_empty(&h->frozen)) {
+	if (at < end && layers)
 		reply_layers(h, rq, at, size);
-		return;
-	}
-	struct pin *p = h->pin;
-	atomic_fetch_add(&p->refs, 1);
-	pthread_mutex_unlock(&h->lock);
-	reply_pinned(rq, p, at, size);
+	else
+		pthread_mutex_unlock(&h->lock);
+	if (at >= end)
+		request_data(rq, NULL, 0);
+	else if (!layers)
+		reply_pinned(rq, p, at, size);
 	pin_put(p);
 }

@@ -1,6 +1,6 @@
 /* handle.h: open files.
  *
- * A handle reads one revision: the record that it pinned. One that may write lays over that what it wrote itself, and publishes all of it as one
+ * A handle reads one revision: the record that it pinned, or a later one that begins with all of that (extend.h). One that may write lays over that what it wrote itself, and publishes all of it as one
  * command when it is closed or synced (publish.h). Two layers of unpublished changes: `frozen` is on its way through the cluster and does not
  * change meanwhile; `dirty` is what was written since. */
 #ifndef TALLY_FS_HANDLE_H
@@ -15,6 +15,12 @@ struct pin {
 	atomic_uint refs;
 	struct record record;
 };
+
+/* Takes over the record. One reference, the caller's. */
+struct pin *pin_new(struct record *record);
+/* NULL is fine for these two. */
+struct pin *pin_hold(struct pin *p);
+void pin_put(struct pin *p);
 
 /* Attributes set on a file by a process that has not published it yet: they go along. */
 struct handle_attr {
@@ -51,6 +57,7 @@ struct handle {
 	struct pin *pin;      /* NULL: nothing below */
 	uint64_t base_size;   /* of the file below the layers */
 	bool answered;        /* a read at offset 0 */
+	bool ended;           /* a read at or past the end: its reader knows where that is, and asks for more (extend.h) */
 	bool failed;          /* the last publication, and that was reported */
 	int lost;             /* an append of unknown outcome was dropped, for this error: reported by every close and fsync from then on */
 	bool publishing;

@@ -43,10 +43,12 @@ struct node_cache {
 	uint32_t version;  /* and its number among the file's versions */
 	int64_t seen_ns;   /* the newest change that was shown */
 	uint64_t generation;
-	uint32_t readers; /* cached handles */
-	uint32_t others;  /* all other handles, and changes under way */
-	uint32_t writers; /* of those, the ones that may change the file */
-	bool unclean;     /* the kernel may have pages that are not of the image */
+	uint32_t readers;      /* cached handles */
+	uint32_t others;       /* all other handles, and changes under way */
+	uint32_t writers;      /* of those, the ones that may change the file */
+	struct pin *extension; /* extend.h: what READs of cached handles are answered from; NULL: from what they pinned */
+	bool extending;        /* and it is not the image yet */
+	bool unclean;          /* the kernel may have pages that are not of the image */
 	bool frozen;
 };
 

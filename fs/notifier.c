@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "fs/cache.h"
+#include "fs/extend.h"
 #include "fs/follow.h"
 #include "fs/view.h"
 
@@ -50,16 +51,29 @@ static void freeze(struct notifier *t, struct node *n, bool gone)
 	nodes_put(&t->fs->nodes, parent);
 }
 
-/* Cached handles read the node's image: it stays, unless it is the newest version still, but for attributes. */
+/* READs are answered from the new version before the old one's last page is dropped, and its size is shown only after that: so no page with the old end in
+ * it meets the new size. */
+static bool extend(struct notifier *t, struct node *n)
+{
+	struct extension x;
+
+	if (!extend_begin(t->fs, n, &x))
+		return false;
+	forget_inode(t, n, (off_t)x.from);
+	extend_end(t->fs, n, &x);
+	return true;
+}
+
+/* Cached handles read the node's image: it stays, unless it is the newest version still, but for attributes, or for what was added at the end. */
 static void keep(struct notifier *t, struct node *n, const struct mvcc_event *e)
 {
 	struct record r = {0};
 	int error = view_record(t->fs, n, &r);
 
-	if (error || !cache_same_content(t->fs, n, &r, e && e->attributes && e->rev.main == r.modified.main))
-		freeze(t, n, e && e->type == MVCC_EVENT_DELETE);
-	else
+	if (!error && cache_same_content(t->fs, n, &r, e && e->attributes && e->rev.main == r.modified.main))
 		forget_inode(t, n, -1);
+	else if (error || !extend(t, n))
+		freeze(t, n, e && e->type == MVCC_EVENT_DELETE);
 	record_done(&r);
 }
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "fs/cache.h"
 #include "fs/control.h"
+#include "fs/extend.h"
 #include "fs/holders.h"
 #include "fs/locks.h"
 #include "fs/publish.h"
@@ -47,6 +48,24 @@ static void read_afresh(struct request *rq, int error)
 	handle_read(h, rq, rq->size, 0);
 }
 
+/* Reading on at the end, of which the reader knows: there may be more by now. */
+static void read_on(struct request *rq, int error)
+{
+	struct record r = {0};
+
+	if (!error)
+		error = cache_record(rq->fs, rq->node, &r);
+	if (error == -ESTALE)
+		error = view_record_by_ino(rq->fs, rq->node, &r);
+	if (error && error != -ESTALE) {
+		request_error(rq, error);
+		return;
+	}
+	if (!error)
+		extend_handle(rq->handle, &r);
+	handle_read(rq->handle, rq, rq->size, rq->offset);
+}
+
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *file)
 {
 	struct request *rq = file_request(req, ino, file);
@@ -69,8 +88,11 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
 		pthread_mutex_unlock(&h->lock);
 	}
 	rq->size = size;
+	rq->offset = offset;
 	if (afresh)
 		request_read(rq, read_afresh);
+	else if (extend_wanted(h, offset))
+		request_read(rq, read_on);
 	else
 		handle_read(h, rq, size, offset);
 }

@@ -80,6 +80,8 @@ void backend_end(struct backend *b, MDB_txn *txn);
 int backend_find_record(struct backend *b, MDB_txn *txn, struct rev rev, struct span *out);
 /* The newest with a revision of at most id->main. */
 int backend_find_block(struct backend *b, MDB_txn *txn, const struct block_id *id, struct span *out);
+/* The revision of that. */
+int backend_find_block_main(struct backend *b, MDB_txn *txn, const struct block_id *id, uint64_t *out);
 int backend_find_meta(struct backend *b, MDB_txn *txn, struct span name, struct span *out);
 int backend_find_stage(struct backend *b, MDB_txn *txn, const struct stage_id *id, uint32_t chunk, struct span *out);
 /* Calls fn for the records from `from` on in order, until it returns other than 0, which is returned then. */

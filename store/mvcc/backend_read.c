@@ -48,22 +48,38 @@ static int floor_block(MDB_cursor *cursor, const struct block_id *id, MDB_val *k
 	return mdb_cursor_get(cursor, key, value, rc == MDB_NOTFOUND ? MDB_LAST : MDB_PREV);
 }
 
-int backend_find_block(struct backend *b, MDB_txn *txn, const struct block_id *id, struct span *out)
+static int find_block(struct backend *b, MDB_txn *txn, const struct block_id *id, MDB_val *key, MDB_val *value)
 {
 	MDB_cursor *cursor;
-	MDB_val key, value;
 	int rc = mdb_cursor_open(txn, b->blocks, &cursor);
 	if (rc)
 		return backend_errno(rc);
-	rc = floor_block(cursor, id, &key, &value);
+	rc = floor_block(cursor, id, key, value);
 	mdb_cursor_close(cursor);
 	if (rc)
 		return backend_errno(rc);
-	const uint8_t *found = key.mv_data;
-	if (key.mv_size != BLOCK_KEY_BYTES || value.mv_size > MVCC_BLOCK_BYTES)
+	const uint8_t *found = key->mv_data;
+	if (key->mv_size != BLOCK_KEY_BYTES || value->mv_size > MVCC_BLOCK_BYTES)
 		return -EIO;
-	if (backend_key_u64(found) != id->ino || backend_key_u32(found + 8) != id->block)
-		return -ENOENT;
+	return backend_key_u64(found) != id->ino || backend_key_u32(found + 8) != id->block ? -ENOENT : 0;
+}
+
+int backend_find_block_main(struct backend *b, MDB_txn *txn, const struct block_id *id, uint64_t *out)
+{
+	MDB_val key, value;
+	int error = find_block(b, txn, id, &key, &value);
+	if (!error)
+		*out = backend_key_u64((const uint8_t *)key.mv_data + 12);
+	return error;
+}
+
+int backend_find_block(struct backend *b, MDB_txn *txn, const struct block_id *id, struct span *out)
+{
+	MDB_val key, value;
+	int error = find_block(b, txn, id, &key, &value);
+	if (error)
+		return error;
+	const uint8_t *found = key.mv_data;
 	if (backend_key_u32(found + 20) != crc32c(0, value.mv_data, value.mv_size))
 		return -EIO;
 	*out = (struct span){value.mv_data, value.mv_size};

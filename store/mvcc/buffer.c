@@ -142,6 +142,14 @@ bool buffer_find_block(const struct buffer *b, const struct block_id *id, struct
 	return found != NULL;
 }
 
+bool buffer_find_block_main(const struct buffer *b, const struct block_id *id, uint64_t *out)
+{
+	const struct buffer_block *found = find_block(b, id);
+	if (found)
+		*out = found->id.main;
+	return found != NULL;
+}
+
 static uint32_t *meta_head_of(const struct buffer *b, struct span name)
 {
 	return &b->meta_heads[crc32c(0, name.data, name.size) & (b->meta_heads_count - 1)];

@@ -80,6 +80,8 @@ bool buffer_find_record(const struct buffer *b, struct rev rev, struct span *out
 uint32_t buffer_put_block(struct buffer *b, const struct block_id *id, struct span data);
 /* The newest with a revision of at most id->main. */
 bool buffer_find_block(const struct buffer *b, const struct block_id *id, struct span *out);
+/* The revision of that. */
+bool buffer_find_block_main(const struct buffer *b, const struct block_id *id, uint64_t *out);
 
 void buffer_put_meta(struct buffer *b, struct span name, struct span value);
 /* An empty value says that it was deleted. */

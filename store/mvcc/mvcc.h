@@ -168,6 +168,9 @@ int mvcc_get(struct mvcc *m, struct span key, uint64_t rev_main, struct record *
 /* The bytes of that version of a file, wherever they are stored; returns how many (0 at the end). -ESTALE: mvcc_replace has put a store in place
  * in which that version was compacted away. */
 ssize_t mvcc_read(struct mvcc *m, const struct record *r, uint64_t offset, void *buffer, size_t size);
+/* Is `newer` the same file with nothing done to it since `older` but additions at its end (attributes and names aside)? 1: yes; 0: no, or not seen to be:
+ * who writes a large file anew is not asked whether with the same bytes. Or an error, as of mvcc_read. */
+int mvcc_extends(struct mvcc *m, const struct record *older, const struct record *newer);
 /* The live key that has this inode number now, into `key` (MVCC_KEY_MAX bytes); returns its length. */
 int mvcc_key_of(struct mvcc *m, uint64_t ino, char *key);
 /* A small named value from mvcc_put_meta, malloc'ed into *out (size in *size). */

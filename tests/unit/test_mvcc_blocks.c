@@ -150,6 +150,83 @@ static void a_small_file_is_read_from_its_record(void **state)
 	record_done(&r);
 }
 
+static bool extends(struct fixture *f, uint64_t older, uint64_t newer)
+{
+	struct record a = {0}, b = {0};
+	assert_int_equal(mvcc_get(f->m, text("large"), older, &a), 0);
+	assert_int_equal(mvcc_get(f->m, text("large"), newer, &b), 0);
+	int result = mvcc_extends(f->m, &a, &b);
+	record_done(&a);
+	record_done(&b);
+	assert_true(result >= 0);
+	return result;
+}
+
+static void check_extended(struct fixture *f)
+{
+	/* 2: aaaa bb; 3: aaaa bbb; 4: the same with c after it; 5: the b are B; 6: cut to aaaa, 7: as in 2 */
+	assert_true(extends(f, 2, 2));
+	assert_true(extends(f, 2, 3));
+	assert_true(extends(f, 3, 4));
+	assert_true(extends(f, 2, 4));
+	assert_false(extends(f, 3, 2));
+	assert_false(extends(f, 4, 5));
+	assert_false(extends(f, 2, 5));
+	assert_false(extends(f, 5, 6));
+	assert_true(extends(f, 6, 7));
+	assert_true(extends(f, 2, 7));
+	assert_false(extends(f, 3, 7));
+	/* A block that is whole is not read: it was written anew. */
+	assert_false(extends(f, 4, 7));
+}
+
+static void a_version_extends_another_if_only_its_end_is_new(void **state)
+{
+	struct fixture *f = *state;
+	const struct {
+		int byte;
+		size_t size;
+	} seconds[] = {{'b', 200}, {'b', 300}, {'b', BLOCK}, {'B', BLOCK}, {0, 0}, {'b', 200}};
+	for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
+		begin(f);
+		uint64_t ino = i == 0 ? mvcc_next_ino(f->m) : 2;
+		assert_int_equal(ino, 2);
+		if (i == 0)
+			put_block(f, ino, 0, 'a', BLOCK);
+		put_block(f, ino, 1, seconds[i].byte, seconds[i].size);
+		if (seconds[i].size == BLOCK)
+			put_block(f, ino, 2, 'c', 10);
+		else if (i == 4)
+			put_block(f, ino, 2, 0, 0);
+		put_large(f, ino, BLOCK + seconds[i].size + (seconds[i].size == BLOCK ? 10 : 0));
+		end(f);
+	}
+	each_where(f, check_extended);
+}
+
+static void check_small(struct fixture *f)
+{
+	struct record a = {0}, b = {0}, c = {0};
+	assert_int_equal(mvcc_get(f->m, text("f"), 2, &a), 0);
+	assert_int_equal(mvcc_get(f->m, text("f"), 3, &b), 0);
+	assert_int_equal(mvcc_get(f->m, text("f"), 4, &c), 0);
+	assert_int_equal(mvcc_extends(f->m, &a, &b), 1);
+	assert_int_equal(mvcc_extends(f->m, &a, &c), 0);
+	assert_int_equal(mvcc_extends(f->m, &b, &c), 0);
+	record_done(&a);
+	record_done(&b);
+	record_done(&c);
+}
+
+static void small_files_are_compared(void **state)
+{
+	struct fixture *f = *state;
+	put_file(f, "f", "one");
+	put_file(f, "f", "one two");
+	put_file(f, "f", "One two three");
+	each_where(f, check_small);
+}
+
 static int collect(void *ctx, struct span data)
 {
 	strncat(ctx, data.data, data.size);
@@ -222,6 +299,8 @@ int main(void)
 		STORY(versions_are_told_apart_wherever_their_blocks_are),
 		STORY(what_was_never_written_is_zeros),
 		STORY(a_small_file_is_read_from_its_record),
+		STORY(a_version_extends_another_if_only_its_end_is_new),
+		STORY(small_files_are_compared),
 		STORY(chunks_come_back_in_order_from_wherever_they_are),
 		STORY(dropping_takes_the_older_stages_of_one_origin),
 	};
