@@ -3,10 +3,15 @@
 set -eu
 kind=$1 build=$2
 here=$(cd "$(dirname "$0")" && pwd)
-export ASAN_OPTIONS="suppressions=$here/lib/asan.supp:detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1"
-export LSAN_OPTIONS="suppressions=$here/lib/lsan.supp:print_suppressions=0"
+# Copies that every user may read: some tests start programs as others.
+lib=$(mktemp -d)
+trap 'rm -rf "$lib"' EXIT
+chmod 755 "$lib"
+install -m 644 "$here"/lib/*.supp "$lib"
+export ASAN_OPTIONS="suppressions=$lib/asan.supp:detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1"
+export LSAN_OPTIONS="suppressions=$lib/lsan.supp:print_suppressions=0"
 export UBSAN_OPTIONS="print_stacktrace=1"
-export TSAN_OPTIONS="suppressions=$here/lib/tsan.supp:halt_on_error=0:second_deadlock_stack=1"
+export TSAN_OPTIONS="suppressions=$lib/tsan.supp:halt_on_error=0:second_deadlock_stack=1"
 export TEST_SCALE=10 TEST_TIMEOUT=600
 
 # Some kernels place memory where this runtime does not expect it: then addresses must not be random.
