@@ -339,7 +339,8 @@ static const char *as_nobody(const struct cluster *c, const char *script)
 {
 	const char *file = path("%s/script", c->dir);
 	assert_int_equal(file_write(file, script), 0);
-	return path("setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/ PATH=%s/bin:$PATH DATA=%s/user/data MNT=%s/user/mnt sh -eu %s",
+	return path("setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/ PATH=%s/bin:$PATH DATA=%s/user/data MNT=%s/user/mnt sh "
+		    "-eu %s",
 		    c->dir, c->dir, c->dir, file);
 }
 
