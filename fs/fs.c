@@ -13,9 +13,9 @@
 #include "fs/notifier.h"
 #include "fs/ops.h"
 #include "fs/retry.h"
-#include "fs/ownership.h"
 #include "fs/publish.h"
 #include "fs/request.h"
+#include "fs/stale.h"
 #include "fs/stream.h"
 #include "fs/view.h"
 
@@ -250,7 +250,7 @@ int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, c
 	begin_inotify(fs);
 	if (!config->linearizable)
 		notifier_start(fs);
-	ownership_start(fs, &fs->ownership);
+	stale_start(fs, &fs->stale);
 	*out = fs;
 	return 0;
 }
@@ -384,7 +384,7 @@ void fs_unmount(struct fs *fs)
 
 	inotify_stop(fs->inotify);
 	notifier_stop(fs->notifier);
-	ownership_stop(fs->ownership);
+	stale_stop(fs->stale);
 	streams_end(fs->streams);
 	lock_waits_end(fs);
 	clock_gettime(CLOCK_MONOTONIC, &until);
@@ -404,7 +404,7 @@ void fs_free(struct fs *fs)
 	if (!fs)
 		return;
 	assert(fs->under_way == 0);
-	ownership_end(fs->ownership);
+	stale_end(fs->stale);
 	if (fs->session)
 		fuse_session_destroy(fs->session);
 	inotify_end(fs->inotify);

@@ -15,10 +15,10 @@ struct fs {
 	const struct store_config *settings;
 	const struct fuse_lowlevel_ops *operations; /* as they are, uncounted */
 	struct metrics *metrics;
-	struct inotify *inotify;     /* NULL: off */
-	struct notifier *notifier;   /* NULL: the kernel caches no files */
-	struct ownership *ownership; /* NULL: the kernel checks no permissions */
+	struct inotify *inotify;   /* NULL: off */
+	struct notifier *notifier; /* NULL: the kernel caches no files */
 	struct retries *retries;
+	struct stale *stale;
 	struct streams *streams; /* open @watch files */
 	struct lock_session *lock_session;
 	struct lock_waits *lock_waits;

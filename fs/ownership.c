@@ -1,22 +1,9 @@
 #include "fs/ownership.h"
 
-#include "base/log.h"
-#include "fs/follow.h"
-#include "fs/view.h"
-
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <linux/capability.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-struct ownership {
-	struct fs *fs;
-	struct follow *follow;
-};
 
 /* Only asked about a user who does not own what the kernel let him change: seldom enough for /proc. */
 static bool has_capability(const struct request *rq, unsigned number)
@@ -69,84 +56,4 @@ int ownership_check(const struct request *rq, const struct record *r)
 	if (may && (sets_mode(rq, r) || sets_given_times(rq)))
 		may = has_capability(rq, CAP_FOWNER);
 	return may ? 0 : -EPERM;
-}
-
-static bool changed_hands(const struct fs *fs, const struct mvcc_event *e)
-{
-	struct record now = {0}, before = {0};
-	bool changed = mvcc_get(fs->mvcc, e->key, e->rev.main, &now) == 0 && mvcc_get(fs->mvcc, e->key, e->rev.main - 1, &before) == 0 &&
-		       now.ino == before.ino && (now.uid != before.uid || now.gid != before.gid || now.mode != before.mode);
-
-	record_done(&now);
-	record_done(&before);
-	return changed;
-}
-
-static void look_up_again(struct fs *fs, struct node *parent, const char *segment, size_t size)
-{
-	uint64_t id = nodes_id(&fs->nodes, parent);
-	char name[NAME_MAX + 1] = "";
-
-	memcpy(name, segment, size <= NAME_MAX ? size : NAME_MAX);
-	/* Kernels before 6.2 can only forget it. */
-	if (fuse_lowlevel_notify_expire_entry(fs->session, id, name, size, FUSE_LL_EXPIRE_ONLY) == -ENOSYS)
-		fuse_lowlevel_notify_inval_entry(fs->session, id, name, size);
-}
-
-static void on_event(void *ctx, const struct mvcc_event *e)
-{
-	struct ownership *o = ctx;
-	const char *slash = memrchr(e->key.data, '/', e->key.size);
-	size_t above = slash ? (size_t)(slash - (const char *)e->key.data) : 0;
-	const char *name = slash ? slash + 1 : e->key.data;
-	struct nodes *nodes = &o->fs->nodes;
-
-	if (e->type != MVCC_EVENT_PUT || e->key.size == 0)
-		return;
-	struct node *known = nodes_walk(nodes, e->key.data, e->key.size);
-	struct node *parent = known ? nodes_walk(nodes, e->key.data, above) : NULL;
-	if (parent && changed_hands(o->fs, e) && !follow_stopping(o->follow))
-		look_up_again(o->fs, parent, name, e->key.size - (size_t)(name - (const char *)e->key.data));
-	nodes_put(nodes, parent);
-	nodes_put(nodes, known);
-}
-
-static void on_lost(void *ctx, uint64_t revision)
-{
-	(void)ctx;
-	log_warn("changes of owners up to revision %" PRIu64 " were missed: the kernel may refuse their new owners until it looks",
-		 revision);
-}
-
-void ownership_start(struct fs *fs, struct ownership **out)
-{
-	*out = NULL;
-	if (!fs->config.allow_other && geteuid() == 0)
-		return;
-	struct ownership *o = calloc(1, sizeof(*o));
-	if (!o)
-		abort();
-	o->fs = fs;
-	const struct follow_events events = {.ctx = o, .event = on_event, .lost = on_lost};
-	int error = follow_start(store_watch(fs->store), "ownership", &events, &o->follow);
-	if (!error) {
-		*out = o;
-		return;
-	}
-	log_warn("the kernel is not told of owners that change elsewhere: error %d", -error);
-	free(o);
-}
-
-void ownership_stop(struct ownership *o)
-{
-	if (o)
-		follow_stop(o->follow);
-}
-
-void ownership_end(struct ownership *o)
-{
-	if (!o)
-		return;
-	follow_end(o->follow);
-	free(o);
 }

@@ -2,22 +2,13 @@
  * of files that are opened anew each time, but not for those of a file that is to be changed (chmod, chown, utimensat) or removed from a sticky
  * directory. So where another node may have changed them since:
  *
- *   - what the kernel allowed is checked again here, against the file as it is (ownership_check) or in apply (sticky directories);
- *   - what it would refuse, it refuses without a word. A thread has it look the name up again after each such change elsewhere; nobody waits for that.
+ *   - what the kernel allowed is checked again: here, against the file as it is (ownership_check), or in apply (sticky directories);
+ *   - what it would refuse, it refuses without a word, until it is told (stale.h).
  */
 #ifndef TALLY_FS_OWNERSHIP_H
 #define TALLY_FS_OWNERSHIP_H
 
 #include "fs/request.h"
-
-struct ownership;
-
-/* Begins, on a mount where the kernel checks permissions (else *out is NULL, as it is if it cannot, which is logged). */
-void ownership_start(struct fs *fs, struct ownership **out);
-/* The kernel is told nothing more. Does not wait. NULL is fine. */
-void ownership_stop(struct ownership *o);
-/* Waits for the thread. Once the connection is cut, before the session goes. NULL is fine. */
-void ownership_end(struct ownership *o);
 
 /* May the caller change rq->to_set of the file, which is `r` now? -EPERM. */
 int ownership_check(const struct request *rq, const struct record *r);

@@ -84,8 +84,30 @@ static void every_type_is_the_same_on_all_nodes(struct cluster *c, bool serial)
 	}
 }
 
+struct attempt {
+	int flags;
+	int result;
+};
+
+static bool opens_so(void *ctx)
+{
+	const struct attempt *a = ctx;
+	return try_open("dir/f", a->flags) == a->result;
+}
+
+/* A serial mount's kernel is told soon; on a linearizable one it asks. */
+static void opens(bool serial, int flags, int result)
+{
+	struct attempt a = {flags, result};
+
+	if (serial)
+		holds(wait_until(opens_so, &a, SOON_MS));
+	else
+		equal(try_open("dir/f", flags), result);
+}
+
 /* A file and a directory that all nodes know well, before another changes who may do what. */
-static void permissions_changed_elsewhere_hold_at_once(struct cluster *c, bool serial)
+static void permissions_changed_elsewhere_hold(struct cluster *c, bool serial)
 {
 	go(c, 0);
 	works(mkdir("dir", 0755));
@@ -96,25 +118,25 @@ static void permissions_changed_elsewhere_hold_at_once(struct cluster *c, bool s
 		posix_about("round %d", round);
 		go(c, user);
 		posix_as(BOB, STAFF, STAFF);
-		equal(try_open("dir/f", O_RDONLY), 0);
+		opens(serial, O_RDONLY, 0);
 		go(c, writer);
 		works(chmod("dir/f", 0600));
 		settle(c, serial);
 		go(c, user);
 		posix_as(BOB, STAFF, STAFF);
-		equal(try_open("dir/f", O_RDONLY), -EACCES);
+		opens(serial, O_RDONLY, -EACCES);
 		go(c, writer);
 		works(chown("dir/f", BOB, STAFF));
 		settle(c, serial);
 		go(c, user);
 		posix_as(BOB, STAFF, STAFF);
-		equal(try_open("dir/f", O_RDWR), 0);
+		opens(serial, O_RDWR, 0);
 		go(c, writer);
 		works(chmod("dir", 0700));
 		settle(c, serial);
 		go(c, user);
 		posix_as(BOB, STAFF, STAFF);
-		equal(try_open("dir/f", O_RDONLY), -EACCES);
+		opens(serial, O_RDONLY, -EACCES);
 		refused(EACCES, mkdir("dir/new", 0755));
 		go(c, writer);
 		works(chmod("dir", 0755));
@@ -122,6 +144,16 @@ static void permissions_changed_elsewhere_hold_at_once(struct cluster *c, bool s
 		works(chmod("dir/f", 0644));
 		settle(c, serial);
 	}
+}
+
+static bool may_chmod(void *name)
+{
+	return chmod(name, 0600) == 0 || errno != EPERM;
+}
+
+static bool may_unlink(void *name)
+{
+	return unlink(name) == 0 || errno != EPERM;
 }
 
 /* What one who owned a file on a node that knows him as its owner can do with it after another node has given it away: nothing. */
@@ -165,8 +197,11 @@ static void an_owner_unmade_elsewhere_may_not_act_any_more(struct cluster *c, bo
 	works(truncate("sticky/f", 2));
 	works(utimensat(AT_FDCWD, "sticky/f", NULL, 0));
 	posix_as(ALICE, STAFF, STAFF);
-	works(chmod("sticky/f", 0600));
-	works(unlink("sticky/h"));
+	char hers[] = "sticky/f", other[] = "sticky/h";
+	holds(wait_until(may_chmod, hers, SOON_MS));
+	holds(wait_until(may_unlink, other, SOON_MS));
+	equal(posix_mode(hers), 0600);
+	refused(ENOENT, lstat(other, &(struct stat){0}));
 }
 
 /* At once: the kernel of the other node does not know of it yet, and allows what is then refused all the same. */
@@ -199,16 +234,6 @@ static void an_owner_is_none_from_the_very_moment_on(struct cluster *c)
 	works(close(other));
 }
 
-static bool may_chmod(void *name)
-{
-	return chmod(name, 0600) == 0 || errno != EPERM;
-}
-
-static bool may_unlink(void *name)
-{
-	return unlink(name) == 0 || errno != EPERM;
-}
-
 /* The kernel refuses by what it was told last, without a request: it is told soon. */
 static void an_owner_made_elsewhere_may_act_soon(struct cluster *c, bool serial)
 {
@@ -232,6 +257,57 @@ static void an_owner_made_elsewhere_may_act_soon(struct cluster *c, bool serial)
 	holds(wait_until(may_unlink, sticky, SOON_MS));
 	refused(ENOENT, lstat(sticky, &(struct stat){0}));
 	equal(posix_mode(mine), 0600);
+}
+
+static bool has_type(const char *name, mode_t type)
+{
+	struct stat st;
+	return lstat(name, &st) == 0 && (st.st_mode & S_IFMT) == type;
+}
+
+static bool holds_entries(void *name)
+{
+	int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 && close(fd) == 0;
+}
+
+static bool may_be_unlinked(void *name)
+{
+	return unlink(name) == 0;
+}
+
+static bool may_be_removed(void *name)
+{
+	return rmdir(name) == 0;
+}
+
+/* The kernel refuses by the type that it knows, without a request: it is told soon. */
+static void what_took_a_name_elsewhere_is_that_soon(struct cluster *c, bool serial)
+{
+	char name[] = "turns";
+
+	for (enum posix_type from = 0; from < POSIX_TYPES; from++) {
+		for (enum posix_type to = 0; to < POSIX_TYPES; to++) {
+			if (from != DIRECTORY && to != DIRECTORY)
+				continue;
+			posix_about("%s that turns into %s", posix_type_name(from), posix_type_name(to));
+			go(c, 0);
+			posix_make(from, name);
+			settle(c, serial);
+			go(c, 1);
+			holds(has_type(name, posix_type_mode(from)));
+			go(c, 0);
+			posix_remove(from, name);
+			posix_make(to, name);
+			settle(c, serial);
+			go(c, 1);
+			if (to == DIRECTORY)
+				holds(wait_until(holds_entries, name, SOON_MS));
+			holds(wait_until(to == DIRECTORY ? may_be_removed : may_be_unlinked, name, SOON_MS));
+			refused(ENOENT, lstat(name, &(struct stat){0}));
+			settle(c, serial);
+		}
+	}
 }
 
 static void attributes_set_elsewhere_are_there(struct cluster *c, bool serial)
@@ -284,11 +360,12 @@ static void on_three(bool serial)
 
 	posix_start();
 	every_type_is_the_same_on_all_nodes(c, serial);
-	permissions_changed_elsewhere_hold_at_once(c, serial);
+	permissions_changed_elsewhere_hold(c, serial);
 	an_owner_unmade_elsewhere_may_not_act_any_more(c, serial);
 	if (!serial)
 		an_owner_is_none_from_the_very_moment_on(c);
 	an_owner_made_elsewhere_may_act_soon(c, serial);
+	what_took_a_name_elsewhere_is_that_soon(c, serial);
 	attributes_set_elsewhere_are_there(c, serial);
 	a_file_lives_on_where_it_is_open(c, serial);
 	posix_finish();
