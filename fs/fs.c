@@ -233,7 +233,6 @@ int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, c
 	fs->retries = retries_new();
 	fs->streams = streams_new(s);
 	fs->lock_session = lock_session_new(fs);
-	fs->lock_waits = lock_waits_new(fs);
 	nodes_init(&fs->nodes, MVCC_ROOT_INO);
 	pthread_mutex_init(&fs->numbers_lock, NULL);
 	pthread_mutex_init(&fs->handles_lock, NULL);
@@ -242,6 +241,7 @@ int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, c
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&fs->idle, &monotonic);
 	pthread_condattr_destroy(&monotonic);
+	lock_waits_begin(fs);
 	int error = mount_session(fs, why, why_size);
 	if (error) {
 		fs_free(fs);

@@ -24,15 +24,15 @@ struct lock_waits {
 static void woken(void *ctx);
 static void parked_interrupted(fuse_req_t req, void *data);
 
-struct lock_waits *lock_waits_new(struct fs *fs)
+void lock_waits_begin(struct fs *fs)
 {
 	struct lock_waits *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		abort();
 	pthread_mutex_init(&w->lock, NULL);
+	fs->lock_waits = w;
 	locks_listen(store_locks(fs->store), woken, fs);
-	return w;
 }
 
 void lock_waits_free(struct fs *fs)

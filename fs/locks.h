@@ -27,7 +27,8 @@ struct lock_ask {
 };
 
 struct lock_waits;
-struct lock_waits *lock_waits_new(struct fs *fs);
+/* Makes fs->lock_waits. From here on the store wakes waiters, from a thread of its own: the rest of the fs is there already. */
+void lock_waits_begin(struct fs *fs);
 void lock_waits_free(struct fs *fs);
 /* The end of the file system: whoever waits for a lock is let go with -EIO. */
 void lock_waits_end(struct fs *fs);
