@@ -5,6 +5,9 @@
 
 #include <stdlib.h>
 
+/* Of a node that many have open, the first. */
+#define READERS_MAX 16
+
 static void lock(struct fs *fs)
 {
 	pthread_mutex_lock(&fs->nodes.lock);
@@ -43,6 +46,41 @@ void extend_handle(struct handle *h, struct record *newest)
 	pthread_mutex_unlock(&h->lock);
 	pin_put(from);
 	record_done(newest);
+}
+
+/* Those that only read, held. */
+static size_t hold_readers(struct fs *fs, struct node *n, struct handle *readers[READERS_MAX])
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&fs->handles_lock);
+	for (struct handle *h = n->handles; h && count < READERS_MAX; h = h->next) {
+		if (h->writable || h->cached)
+			continue;
+		handle_hold(h);
+		readers[count++] = h;
+	}
+	pthread_mutex_unlock(&fs->handles_lock);
+	return count;
+}
+
+void extend_show_size(struct fs *fs, struct node *n, pid_t thread, uint64_t size)
+{
+	struct handle *readers[READERS_MAX];
+	size_t count = hold_readers(fs, n, readers);
+
+	for (size_t i = 0; i < count; i++) {
+		struct handle *h = readers[i];
+		pthread_mutex_lock(&h->lock);
+		bool shorter = h->pin && size < h->base_size;
+		pthread_mutex_unlock(&h->lock);
+		if (shorter && (h->opener == thread || holders_process(h->opener) == holders_process(thread))) {
+			pthread_mutex_lock(&h->lock);
+			h->cut = true;
+			pthread_mutex_unlock(&h->lock);
+		}
+		handle_put(h);
+	}
 }
 
 struct pin *extend_content(struct handle *h)

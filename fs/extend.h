@@ -17,6 +17,10 @@ bool extend_wanted(struct handle *h, off_t offset);
 /* The handle reads this record from now on, if that extends what it reads. Takes it over. */
 void extend_handle(struct handle *h, struct record *newest);
 
+/* The caller is shown this size of the node: if what its process reads of it is longer, reading from offset 0 starts afresh. So tail(1) goes on with a file that
+ * was cut, which it never read from the start. */
+void extend_show_size(struct fs *fs, struct node *n, pid_t thread, uint64_t size);
+
 /* --- cached handles (cache.h) --- */
 
 /* What a READ of the handle is answered from, held (pin_put); NULL: nothing below. h->lock is held. */

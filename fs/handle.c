@@ -51,6 +51,7 @@ void handle_pin(struct handle *h, struct record *record)
 	pin_put(h->pin);
 	h->pin = pin_new(record);
 	h->base_size = h->pin->record.size;
+	h->cut = false;
 }
 
 struct handle *handle_new(struct request *rq, struct node *n, struct record *record, int flags)
@@ -361,6 +362,8 @@ void handle_set_attr(struct handle *h, const struct stat *attr, int to_set)
 }
 
 /* A time that was set gives way to that of a later change. */
+#define OPENERS_MAX 16
+
 static void touched(struct handle *h)
 {
 	h->attr.mask &= ~(uint32_t)(SET_MTIME | SET_MTIME_NOW);

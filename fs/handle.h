@@ -57,6 +57,7 @@ struct handle {
 	struct pin *pin;      /* NULL: nothing below */
 	uint64_t base_size;   /* of the file below the layers */
 	bool answered;        /* a read at offset 0 */
+	bool cut;             /* its opener was shown by stat(2) that the file is shorter than what is pinned */
 	bool ended;           /* a read at or past the end: its reader knows where that is, and asks for more (extend.h) */
 	bool failed;          /* the last publication, and that was reported */
 	int lost;             /* an append of unknown outcome was dropped, for this error: reported by every close and fsync from then on */

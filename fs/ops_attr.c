@@ -4,6 +4,7 @@
 #include "fs/control.h"
 #include "fs/descriptor.h"
 #include "fs/entry.h"
+#include "fs/extend.h"
 #include "fs/locks.h"
 #include "fs/ownership.h"
 #include "fs/publish.h"
@@ -116,6 +117,8 @@ static void getattr_live(struct request *rq, int error)
 
 	if (!error)
 		error = stat_live(rq, &st, &seconds);
+	if (!error && S_ISREG(st.st_mode))
+		extend_show_size(rq->fs, rq->node, rq->pid, (uint64_t)st.st_size);
 	if (error)
 		retry_send(rq, RETRY_STAT, error);
 	else

@@ -84,7 +84,7 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
 	/* Behind the kernel's pages there is one version. */
 	if (offset == 0 && !h->cached && rq->node->kind == NODE_LIVE && rq->node->ino && !rq->node->cancelled) {
 		pthread_mutex_lock(&h->lock);
-		afresh = h->answered;
+		afresh = h->answered || h->cut;
 		pthread_mutex_unlock(&h->lock);
 	}
 	rq->size = size;

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define LONG_LINE_SIZE ((int)sizeof(LONG_LINE) - 1)
 #define LONG_LINE "one line that is longer than what comes later\n"
 
 /* --- tail -f --- */
@@ -47,6 +48,49 @@ static void tail_f_says_that_the_file_was_truncated(void **state)
 	tail_expect(tail_said(LONG_LINE, "file truncated", "new\n"));
 	log_append("newer\n");
 	tail_expect(tail_said(LONG_LINE, "file truncated", "new\nnewer\n"));
+	assert_int_equal(tail_end(), 128 + SIGTERM);
+}
+
+/* It has read nothing at all when the file grows, and nothing of what there is before it shrinks. */
+static void tail_f_that_began_at_the_end_says_that_the_file_was_truncated(void **state)
+{
+	(void)state;
+	shape_enter("tail-end");
+	if (shape_serial())
+		return;
+	log_append(LONG_LINE);
+	shape_settle();
+	tail_begin("-f", "0");
+	tail_wait_at(LONG_LINE_SIZE);
+	log_append("two\n");
+	tail_expect("two\n");
+	assert_int_equal(file_write(here("log"), "new\n"), 0);
+	tail_expect(tail_said("two\n", "file truncated", "new\n"));
+	log_append("newer\n");
+	tail_expect(tail_said("two\n", "file truncated", "new\nnewer\n"));
+	assert_int_equal(tail_end(), 128 + SIGTERM);
+}
+
+/* The last lines of a file of which it reads only the end, and which is cut before it has grown. */
+static void tail_f_of_a_large_file_that_is_truncated_at_once(void **state)
+{
+	static char large[100000];
+	(void)state;
+	shape_enter("tail-large");
+	if (shape_serial())
+		return;
+	memset(large, 'x', sizeof(large) - 1);
+	for (size_t i = 99; i < sizeof(large) - 1; i += 100)
+		large[i] = '\n';
+	memcpy(large + sizeof(large) - 6, "\nlast\n", 6);
+	assert_int_equal(file_put(here("log"), O_TRUNC, large, sizeof(large)), 0);
+	shape_settle();
+	tail_begin("-f", "1");
+	tail_expect("last\n");
+	assert_int_equal(file_write(here("log"), "new\n"), 0);
+	tail_expect(tail_said("last\n", "file truncated", "new\n"));
+	log_append("newer\n");
+	tail_expect(tail_said("last\n", "file truncated", "new\nnewer\n"));
 	assert_int_equal(tail_end(), 128 + SIGTERM);
 }
 
@@ -155,6 +199,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(tail_f_prints_what_is_appended),
 		TEST(tail_f_says_that_the_file_was_truncated),
+		TEST(tail_f_that_began_at_the_end_says_that_the_file_was_truncated),
+		TEST(tail_f_of_a_large_file_that_is_truncated_at_once),
 		TEST(tail_f_goes_with_a_file_that_is_renamed_and_deleted),
 		TEST(fstat_goes_on_when_the_file_is_changed_renamed_replaced_or_deleted_elsewhere),
 	};

@@ -41,14 +41,27 @@ int tail_teardown(void **state)
 	return 0;
 }
 
-/* The log is the first that it opens. */
+/* Does this descriptor of its stand there, in the log? */
+static bool descriptor_is_at(int descriptor, int offset)
+{
+	char target[512] = "", text[256], pos[32];
+
+	if (readlink(path("/proc/%d/fd/%d", tail.pid, descriptor), target, sizeof(target) - 1) < 0 || strcmp(target, there("log")) != 0)
+		return false;
+	snprintf(pos, sizeof(pos), "pos:\t%d\n", offset);
+	return file_read(path("/proc/%d/fdinfo/%d", tail.pid, descriptor), text, sizeof(text)) > 0 && strstr(text, pos);
+}
+
+/* It inherits some, too. */
 static bool is_at(void *ctx)
 {
 	const int *offset = ctx;
-	char text[256], pos[32];
 
-	snprintf(pos, sizeof(pos), "pos:\t%d\n", *offset);
-	return file_read(path("/proc/%d/fdinfo/3", tail.pid), text, sizeof(text)) > 0 && strstr(text, pos);
+	for (int descriptor = 3; descriptor < 32; descriptor++) {
+		if (descriptor_is_at(descriptor, *offset))
+			return true;
+	}
+	return false;
 }
 
 void tail_wait_at(int offset)

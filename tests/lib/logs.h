@@ -3,7 +3,7 @@
 #ifndef TALLY_TESTS_LIB_LOGS_H
 #define TALLY_TESTS_LIB_LOGS_H
 
-#define LOGS_WAIT_MS 5000
+#define LOGS_WAIT_MS 20000
 
 void log_append(const char *text);
 /* logrotate(8), with these lines of its configuration, of which the last three are kept. */
