@@ -409,8 +409,10 @@ bool cache_freeze(struct fs *fs, struct node *n, bool gone, struct node **parent
 	struct node_cache *c = &n->cache;
 
 	lock(fs);
-	bool freeze = c->readers && !c->frozen;
-	if (freeze) {
+	bool frozen = c->readers || c->frozen;
+	*parent = NULL;
+	*name = NULL;
+	if (frozen && !c->frozen) {
 		*parent = n->parent;
 		(*parent)->refs++;
 		*name = n->bound ? strdup(n->name) : NULL;
@@ -421,5 +423,5 @@ bool cache_freeze(struct fs *fs, struct node *n, bool gone, struct node **parent
 		nodes_freeze(&fs->nodes, n);
 	}
 	unlock(fs);
-	return freeze;
+	return frozen;
 }

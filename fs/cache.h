@@ -56,7 +56,7 @@ bool cache_forget(struct fs *fs, struct node *n, uint64_t *generation);
 void cache_forgotten(struct fs *fs, struct node *n, uint64_t generation);
 /* Has the node's newest record the content of the image? `attributes`: it was made by a change of nothing but attributes. Then it is the image from now on. */
 bool cache_same_content(struct fs *fs, struct node *n, const struct record *newest, bool attributes);
-/* Has it cached handles? Then it is frozen; the kernel is to forget the name (malloc'ed; NULL: it has none) in *parent (held). */
+/* Has it cached handles? Then it is frozen now, and the kernel is to forget the name (malloc'ed) in *parent (held); NULL: it leads elsewhere already. */
 bool cache_freeze(struct fs *fs, struct node *n, bool gone, struct node **parent, char **name);
 
 #endif

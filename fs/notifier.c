@@ -38,17 +38,18 @@ static void forget_inode(struct notifier *t, struct node *n, off_t offset)
 	fuse_lowlevel_notify_inval_inode(t->fs->session, nodes_id(&t->fs->nodes, n), offset, 0);
 }
 
-static void freeze(struct notifier *t, struct node *n, bool gone)
+/* false: it has no cached handles any more. */
+static bool freeze(struct notifier *t, struct node *n, bool gone)
 {
 	struct node *parent;
 	char *name;
+	bool frozen = cache_freeze(t->fs, n, gone, &parent, &name);
 
-	if (!cache_freeze(t->fs, n, gone, &parent, &name))
-		return;
 	if (name)
 		forget_name(t, parent, name);
 	free(name);
 	nodes_put(&t->fs->nodes, parent);
+	return frozen;
 }
 
 /* READs are answered from the new version before the old one's last page is dropped, and its size is shown only after that: so no page with the old end in
@@ -65,28 +66,36 @@ static bool extend(struct notifier *t, struct node *n)
 }
 
 /* Cached handles read the node's image: it stays, unless it is the newest version still, but for attributes, or for what was added at the end. */
-static void keep(struct notifier *t, struct node *n, const struct mvcc_event *e)
+static bool keep(struct notifier *t, struct node *n, const struct mvcc_event *e)
 {
 	struct record r = {0};
 	int error = view_record(t->fs, n, &r);
+	bool kept = true;
 
 	if (!error && cache_same_content(t->fs, n, &r, e && e->attributes && e->rev.main == r.modified.main))
 		forget_inode(t, n, -1);
 	else if (error || !extend(t, n))
-		freeze(t, n, e && e->type == MVCC_EVENT_DELETE);
+		kept = freeze(t, n, e && e->type == MVCC_EVENT_DELETE);
 	record_done(&r);
+	return kept;
 }
 
-static void forget(struct notifier *t, struct node *n, const struct mvcc_event *e)
+static bool forget_unread(struct notifier *t, struct node *n)
 {
 	uint64_t generation;
 
-	if (cache_forget(t->fs, n, &generation)) {
-		forget_inode(t, n, 0);
-		cache_forgotten(t->fs, n, generation);
-	} else {
-		keep(t, n, e);
-	}
+	if (!cache_forget(t->fs, n, &generation))
+		return false;
+	forget_inode(t, n, 0);
+	cache_forgotten(t->fs, n, generation);
+	return true;
+}
+
+/* Its last cached handle may go, and others come, while it is looked at: the old image must not outlast this, as nobody comes back to it. */
+static void forget(struct notifier *t, struct node *n, const struct mvcc_event *e)
+{
+	while (!forget_unread(t, n) && !keep(t, n, e) && cache_has_image(t->fs, n))
+		;
 }
 
 /* All nodes with this inode number; 0: all. */
