@@ -58,7 +58,8 @@ static bool take_image(struct fs *fs, struct node *n, const struct record *r)
 {
 	struct node_cache *c = &n->cache;
 
-	if (c->unclean || c->frozen || c->writers || !n->bound || r->ctime_ns < c->seen_ns || nodes_is_awaited(&fs->nodes, n))
+	if (c->unclean || c->frozen || c->writers || !n->bound || n->fleeting || r->ctime_ns < c->seen_ns ||
+	    nodes_is_awaited(&fs->nodes, n))
 		return false;
 	cache_set_image(c, r);
 	nodes_remember(&fs->nodes, n);
@@ -226,12 +227,15 @@ int cache_open(struct fs *fs, struct node *n, struct record *out, bool *cached)
 	return clash ? -ESTALE : 0;
 }
 
-void cache_open_old(struct fs *fs, struct node *n)
+int cache_open_past(struct fs *fs, struct node *n, const struct record *r)
 {
-	assert(!may_remember(fs, n));
+	struct node_cache *c = &n->cache;
+
 	lock(fs);
-	n->cache.others++;
+	bool clash = c->readers && !is_image(c, r);
+	c->others += !clash;
 	unlock(fs);
+	return clash ? -ESTALE : 0;
 }
 
 void cache_await(struct fs *fs, struct node *n)

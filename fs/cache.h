@@ -31,8 +31,8 @@ int cache_stat(struct fs *fs, struct node *n, struct stat *st, double *seconds);
 
 /* For reading, of what cache_record gives into *out. */
 int cache_open(struct fs *fs, struct node *n, struct record *out, bool *cached);
-/* For reading of another version than that, on a linearizable mount. */
-void cache_open_old(struct fs *fs, struct node *n);
+/* For reading `r`, which the node does not show any more. -ESTALE: it has cached handles on another version. */
+int cache_open_past(struct fs *fs, struct node *n, const struct record *r);
 /* For changing, through a handle or without one, what is `newest` (NULL: not published yet). -ESTALE: it was shown otherwise, or has cached handles, and
  * its name leads nowhere now: it is to be looked up again. */
 int cache_open_writer(struct fs *fs, struct node *n, const struct record *newest);

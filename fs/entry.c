@@ -1,6 +1,7 @@
 #include "fs/entry.h"
 
 #include "fs/cache.h"
+#include "fs/rewalk.h"
 #include "fs/view.h"
 
 #include <errno.h>
@@ -23,8 +24,11 @@ int entry_admissible(struct fs *fs, struct node *parent, const char *name)
 
 struct fuse_entry_param entry_param(struct fs *fs, struct node *n, const struct stat *st, double name_seconds, double attr_seconds)
 {
-	struct fuse_entry_param e = {
-		.ino = nodes_id(&fs->nodes, n), .generation = 1, .attr = *st, .entry_timeout = name_seconds, .attr_timeout = attr_seconds};
+	struct fuse_entry_param e = {.ino = nodes_id(&fs->nodes, n),
+				     .generation = 1,
+				     .attr = *st,
+				     .entry_timeout = n->fleeting ? 0 : name_seconds,
+				     .attr_timeout = attr_seconds};
 
 	cache_show(fs, n, &e.attr);
 	return e;
@@ -49,6 +53,19 @@ void entry_reply_record(struct request *rq, const struct record *r, uint64_t rev
 
 	view_stat(r, rev, &st);
 	entry_reply(rq, n, &st, name_seconds, rev ? VIEW_FOREVER_SECONDS : 0);
+}
+
+void entry_reply_found(struct request *rq, const struct record *r)
+{
+	if (S_ISDIR(r->mode)) {
+		entry_reply_record(rq, r, 0, strlen(rq->name), VIEW_NAME_SECONDS);
+		return;
+	}
+	struct node_target target = view_target(r, 0, strlen(rq->name));
+	struct node *n = nodes_enter_found(&rq->fs->nodes, rq->node, rq->name, &target, r, rewalk_is(rq));
+	struct stat st;
+	view_stat(r, 0, &st);
+	entry_reply(rq, n, &st, VIEW_NAME_SECONDS, 0);
 }
 
 bool entry_stat_provisional(struct fs *fs, struct node *n, struct stat *st)

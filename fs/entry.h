@@ -11,6 +11,8 @@ struct path_name entry_parse(const struct fs *fs, const struct node *parent, con
 int entry_admissible(struct fs *fs, struct node *parent, const char *name);
 /* Enters what was found under rq->name in rq->node at a revision (0: live), replies, ends the request. */
 void entry_reply_record(struct request *rq, const struct record *r, uint64_t rev, size_t segment_len, double name_seconds);
+/* The same for what a LOOKUP found in the live tree; if ESTALE was answered before, the kernel does not keep the name (rewalk.h). */
+void entry_reply_found(struct request *rq, const struct record *r);
 /* The same for a node that has no record, or a prepared one: `n` was entered already. */
 void entry_reply(struct request *rq, struct node *n, const struct stat *st, double name_seconds, double attr_seconds);
 struct fuse_entry_param entry_param(struct fs *fs, struct node *n, const struct stat *st, double name_seconds, double attr_seconds);

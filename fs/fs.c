@@ -12,7 +12,6 @@
 #include "fs/mountpoint.h"
 #include "fs/notifier.h"
 #include "fs/ops.h"
-#include "fs/retry.h"
 #include "fs/publish.h"
 #include "fs/request.h"
 #include "fs/stale.h"
@@ -230,7 +229,6 @@ int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, c
 	fs->config = *config;
 	fs->operations = &operations;
 	fs->metrics = metrics_new();
-	fs->retries = retries_new();
 	fs->streams = streams_new(s);
 	fs->lock_session = lock_session_new(fs);
 	nodes_init(&fs->nodes, MVCC_ROOT_INO);
@@ -414,7 +412,6 @@ void fs_free(struct fs *fs)
 	handles_drop(fs);
 	directories_drop(fs);
 	streams_free(fs->streams);
-	retries_free(fs->retries);
 	nodes_done(&fs->nodes);
 	lock_waits_free(fs);
 	lock_session_free(fs->lock_session);

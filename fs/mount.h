@@ -8,6 +8,8 @@
 #include <fuse_lowlevel.h>
 #include <sys/types.h>
 
+#define REWALKS 256u
+
 struct fs {
 	struct store *store;
 	struct mvcc *mvcc;
@@ -17,7 +19,6 @@ struct fs {
 	struct metrics *metrics;
 	struct inotify *inotify;   /* NULL: off */
 	struct notifier *notifier; /* NULL: the kernel caches no files */
-	struct retries *retries;
 	struct stale *stale;
 	struct streams *streams; /* open @watch files */
 	struct lock_session *lock_session;
@@ -37,6 +38,7 @@ struct fs {
 	pthread_mutex_t idle_lock;
 	pthread_cond_t idle; /* no request under way */
 	uint64_t under_way;
+	_Atomic uint64_t rewalks[REWALKS]; /* of rewalk.h */
 };
 
 static inline struct fs *fs_of(fuse_req_t req)

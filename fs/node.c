@@ -13,6 +13,8 @@
 #define BUCKETS_MIN 1024u
 #define ROOT_ID 1u
 #define AWAIT_NS 1000000000
+#define FLEETING_NS INT64_C(1000000000)
+#define FOUND_NS INT64_C(10000000000)
 
 void nodes_init(struct nodes *t, uint64_t root_ino)
 {
@@ -33,6 +35,7 @@ void nodes_done(struct nodes *t)
 {
 	for (struct node *n = t->all, *next; n; n = next) {
 		next = n->all_next;
+		free(n->found.key);
 		free(n->name);
 		free(n);
 	}
@@ -238,6 +241,7 @@ static void drop_unused(struct nodes *t, struct node *n)
 		*n->all_at = n->all_next;
 		if (n->all_next)
 			n->all_next->all_at = n->all_at;
+		free(n->found.key);
 		free(n->name);
 		free(n);
 		parent->refs--;
@@ -285,10 +289,11 @@ static struct node *make(struct nodes *t, struct node *parent, const char *name,
 	return n;
 }
 
-struct node *nodes_enter(struct nodes *t, struct node *parent, const char *name, const struct node_target *target)
+/* What is bound to the name, if it stands for this and may be shown as it is; else NULL, and the name is free. */
+static struct node *find_standing(struct nodes *t, struct node *parent, const char *name, const struct node_target *target)
 {
-	pthread_mutex_lock(&t->lock);
 	struct node *n = find(t, parent, name);
+
 	if (n && (n->kind != target->kind || n->rev != target->rev || n->ino != target->ino || n->type != (target->mode & S_IFMT))) {
 		loosen(t, n);
 		n = NULL;
@@ -297,11 +302,95 @@ struct node *nodes_enter(struct nodes *t, struct node *parent, const char *name,
 		nodes_part(t, n);
 		n = NULL;
 	}
+	return n;
+}
+
+struct node *nodes_enter(struct nodes *t, struct node *parent, const char *name, const struct node_target *target)
+{
+	pthread_mutex_lock(&t->lock);
+	struct node *n = find_standing(t, parent, name, target);
 	if (!n)
 		n = make(t, parent, name, target);
 	n->lookups++;
 	pthread_mutex_unlock(&t->lock);
 	return n;
+}
+
+/* To an older LOOKUP that gets here last, what a later one has found is as good: it was there during that call, too. */
+static void note_found(struct node *n, const struct record *r, int64_t now, bool again)
+{
+	struct node_found *f = &n->found;
+
+	f->at_ns = now;
+	if (again)
+		f->again_ns = now;
+	if (f->key && f->rev >= r->stored.main)
+		return;
+	free(f->key);
+	f->key = malloc(r->key.size + 1);
+	if (!f->key)
+		abort();
+	memcpy(f->key, r->key.data, r->key.size);
+	f->key_size = r->key.size;
+	f->rev = r->stored.main;
+}
+
+static void stay(struct node *n)
+{
+	n->fleeting = false;
+	free(n->found.key);
+	n->found = (struct node_found){0};
+}
+
+struct node *nodes_enter_found(struct nodes *t, struct node *parent, const char *name, const struct node_target *target,
+			       const struct record *r, bool again)
+{
+	int64_t now = clock_mono_ns();
+
+	pthread_mutex_lock(&t->lock);
+	struct node *n = find_standing(t, parent, name, target);
+	bool over = n && n->fleeting && !again && now - n->found.again_ns > FLEETING_NS;
+	bool kept = n && !n->fleeting && again;
+	/* Who has a file open goes on to share the node with those who come by the name: what was written and not published yet is seen there. */
+	bool open = n && n->refs > 0;
+	if (n && !open && (over || kept)) {
+		nodes_part(t, n);
+		n = NULL;
+	} else if (over) {
+		stay(n);
+	}
+	if (kept && open) {
+		n = make_unbound(t, parent, name, target);
+		loose_add(t, n);
+	} else if (!n) {
+		n = make(t, parent, name, target);
+	}
+	n->fleeting = n->fleeting || again;
+	if (n->fleeting)
+		note_found(n, r, now, again);
+	n->lookups++;
+	pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
+char *nodes_found(struct nodes *t, struct node *n, size_t *key_size, uint64_t *rev)
+{
+	struct node_found *f = &n->found;
+	char *key = NULL;
+
+	if (!n->fleeting)
+		return NULL;
+	pthread_mutex_lock(&t->lock);
+	if (f->key && clock_mono_ns() - f->at_ns < FOUND_NS) {
+		key = malloc(f->key_size + 1);
+		if (!key)
+			abort();
+		memcpy(key, f->key, f->key_size);
+		*key_size = f->key_size;
+		*rev = f->rev;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return key;
 }
 
 void nodes_missing(struct nodes *t, struct node *parent, const char *name)

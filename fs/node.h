@@ -52,6 +52,15 @@ struct node_cache {
 	bool frozen;
 };
 
+/* Of a fleeting node (rewalk.h), under the table's lock: what the newest of its LOOKUPs found, and when. */
+struct node_found {
+	char *key; /* malloc'ed */
+	size_t key_size;
+	uint64_t rev;
+	int64_t at_ns;
+	int64_t again_ns; /* when the name was last looked up after ESTALE */
+};
+
 struct node {
 	enum node_kind kind; /* these do not change */
 	uint64_t rev;
@@ -62,6 +71,7 @@ struct node {
 	_Atomic uint64_t unused; /* the same until a publication has asked for it */
 	atomic_bool cancelled;   /* unlinked: nothing written to it is published any more */
 	atomic_uint writers;     /* open handles that may write */
+	atomic_bool fleeting;    /* the kernel keeps no name of it; never set later than at its beginning */
 	struct handle *handles;  /* all open handles; handle.c locks it */
 	struct node *parent;     /* the rest belongs to the table */
 	struct node *next;       /* in its bucket */
@@ -70,6 +80,7 @@ struct node {
 	struct node *loose_next; /* among those that no name leads to */
 	struct node **loose_at;  /* NULL: it is not among them */
 	struct node_cache cache;
+	struct node_found found;
 	char *name;
 	size_t segment_len;
 	uint64_t lookups;
@@ -115,6 +126,13 @@ void node_show_as(struct node *n, uint64_t number);
 
 /* The node for what was found under a name, with one more lookup; a node bound there that stood for something else becomes loose. */
 struct node *nodes_enter(struct nodes *t, struct node *parent, const char *name, const struct node_target *target);
+/* The same for a LOOKUP that found this record, no directory's; `again`: made because ESTALE was answered. The node is a fleeting one then, and so it stays
+ * for those who look the name up within the next second. */
+struct record;
+struct node *nodes_enter_found(struct nodes *t, struct node *parent, const char *name, const struct node_target *target,
+			       const struct record *r, bool again);
+/* What was found of a fleeting node not long ago: its key (malloc'ed; NULL: nothing) and the revision. */
+char *nodes_found(struct nodes *t, struct node *n, size_t *key_size, uint64_t *rev);
 /* The name was looked up and is not there: its node, unless provisional, becomes loose. */
 void nodes_missing(struct nodes *t, struct node *parent, const char *name);
 /* The name was removed here: its node becomes loose; a provisional one is cancelled. */

@@ -8,7 +8,7 @@
 #include "fs/locks.h"
 #include "fs/ownership.h"
 #include "fs/publish.h"
-#include "fs/retry.h"
+#include "fs/rewalk.h"
 #include "fs/view.h"
 #include "fs/watch_file.h"
 
@@ -78,16 +78,24 @@ static bool by_descriptor(struct request *rq)
 	return descriptor_names(rq->pid, &file);
 }
 
+/* The name was replaced since this call has looked it up. */
+static int stat_overtaken(struct request *rq, struct stat *st)
+{
+	struct record r = {0};
+	int error = rewalk_found_record(rq, &r);
+
+	if (!error)
+		view_stat(&r, 0, st);
+	record_done(&r);
+	return error;
+}
+
 /* After an -ESTALE. A name that leads elsewhere now must be walked again. Once it was, only those who have the file open ask about this node. */
 static int stat_stale(struct request *rq, struct stat *st)
 {
-	struct record r = {0};
+	int error = !nodes_bound(&rq->fs->nodes, rq->node) || by_descriptor(rq) ? stat_moved(rq, st) : -ESTALE;
 
-	if (retry_record(rq, &r))
-		return !nodes_bound(&rq->fs->nodes, rq->node) || by_descriptor(rq) ? stat_moved(rq, st) : -ESTALE;
-	view_stat(&r, 0, st);
-	record_done(&r);
-	return 0;
+	return error == -ESTALE ? stat_overtaken(rq, st) : error;
 }
 
 /* What a live node shows to a caller whose own open handle is rq->held_handle (or NULL), and for how long the kernel may keep it. */
@@ -120,7 +128,7 @@ static void getattr_live(struct request *rq, int error)
 	if (!error && S_ISREG(st.st_mode))
 		extend_show_size(rq->fs, rq->node, rq->pid, (uint64_t)st.st_size);
 	if (error)
-		retry_send(rq, RETRY_STAT, error);
+		request_error(rq, error);
 	else
 		request_attr(rq, &st, seconds);
 }
@@ -190,7 +198,6 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 
 	(void)file;
 	rq->node = node_of(fs, ino);
-	retry_begin(rq, RETRY_STAT);
 	switch (rq->node->kind) {
 	case NODE_LIVE:
 		if (node_provisional(rq->node)) {
@@ -218,6 +225,25 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 	}
 }
 
+/* Replaced right after it was changed: so the change is nowhere to be seen, but for the caller. */
+static void setattr_shown(const struct request *rq, struct stat *st)
+{
+	struct handle_attr a = handle_attr_from(&rq->attr, rq->to_set);
+
+	if (a.mask & SET_MODE)
+		st->st_mode = (st->st_mode & S_IFMT) | (a.mode & 07777);
+	if (a.mask & SET_UID)
+		st->st_uid = a.uid;
+	if (a.mask & SET_GID)
+		st->st_gid = a.gid;
+	if (a.mask & SET_ATIME)
+		st->st_atim = view_time(a.atime_ns);
+	if (a.mask & SET_MTIME)
+		st->st_mtim = view_time(a.mtime_ns);
+	if (rq->to_set & FUSE_SET_ATTR_SIZE)
+		st->st_size = rq->attr.st_size;
+}
+
 static void setattr_done(struct request *rq, int error)
 {
 	bool resizes = rq->to_set & FUSE_SET_ATTR_SIZE;
@@ -228,6 +254,11 @@ static void setattr_done(struct request *rq, int error)
 		cache_changed(rq->fs, rq->node, now);
 	if (resizes)
 		cache_close(rq->fs, rq->node, false, true, false);
+	if (error == -ESTALE && stat_overtaken(rq, &st) == 0) {
+		setattr_shown(rq, &st);
+		request_attr(rq, &st, 0);
+		return;
+	}
 	if (error) {
 		request_error(rq, error);
 		return;
@@ -238,12 +269,14 @@ static void setattr_done(struct request *rq, int error)
 	request_attr(rq, &st, 0);
 }
 
-/* Is the file that was asked for still there, under the name that led to it or, if no name did, wherever? */
+/* Is the file that was asked for still there, under the name that led to it (or did when it was looked up within this call) or, if no name did, wherever? */
 static int setattr_record(struct request *rq, struct record *r)
 {
 	int error = view_record(rq->fs, rq->node, r);
 
-	return error == -ESTALE && by_descriptor(rq) ? view_record_by_ino(rq->fs, rq->node, r) : error;
+	if (error == -ESTALE && by_descriptor(rq))
+		error = view_record_by_ino(rq->fs, rq->node, r);
+	return error == -ESTALE ? rewalk_found_record(rq, r) : error;
 }
 
 /* The kernel's cached name was right as of now, so the command goes to that file. */
@@ -378,14 +411,12 @@ static void readlink_now(struct request *rq, int error)
 	struct record r = {0};
 
 	if (!error)
-		error = view_record(rq->fs, rq->node, &r);
-	if (error == -ESTALE)
-		error = retry_record(rq, &r);
+		error = rewalk_record(rq, &r);
 	if (!error && !S_ISLNK(r.mode))
 		error = -EINVAL;
 	if (error) {
 		record_done(&r);
-		retry_send(rq, RETRY_READLINK, error);
+		request_error(rq, error);
 		return;
 	}
 	size_t size = r.data.size < sizeof(target) ? r.data.size : sizeof(target) - 1;
@@ -403,7 +434,6 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino)
 	struct request *rq = request_new(fs, req);
 
 	rq->node = node_of(fs, ino);
-	retry_begin(rq, RETRY_READLINK);
 	if (rq->node->kind == NODE_LIVE)
 		request_read(rq, readlink_now);
 	else

@@ -2,7 +2,6 @@
 
 #include "fs/control.h"
 #include "fs/entry.h"
-#include "fs/retry.h"
 #include "fs/revision.h"
 #include "fs/view.h"
 #include "fs/watch_file.h"
@@ -41,10 +40,8 @@ static void lookup_live(struct request *rq, int error)
 		lookup_missing(rq);
 	else if (error)
 		request_error(rq, error);
-	else {
-		retry_found(rq, (struct span){text, (size_t)size}, &r);
-		entry_reply_record(rq, &r, 0, strlen(rq->name), VIEW_NAME_SECONDS);
-	}
+	else
+		entry_reply_found(rq, &r);
 	record_done(&r);
 }
 

@@ -7,7 +7,7 @@
 #include "fs/exclusive.h"
 #include "fs/numbers.h"
 #include "fs/publish.h"
-#include "fs/retry.h"
+#include "fs/rewalk.h"
 #include "fs/view.h"
 #include "fs/watch_file.h"
 
@@ -32,15 +32,14 @@ static void describe(struct fuse_file_info *file, struct handle *h)
 	file->noflush = !h->writable;
 }
 
-static int open_to_read(struct request *rq, struct record *r, bool *cached)
+static int count_reader(struct request *rq, struct record *r, bool *cached)
 {
 	int error = cache_open(rq->fs, rq->node, r, cached);
 
-	if (error != -ESTALE || retry_record(rq, r))
+	if (error != -ESTALE)
 		return error;
-	/* Its name leads elsewhere by now, but did not when this call looked it up. */
-	cache_open_old(rq->fs, rq->node);
-	return 0;
+	error = rewalk_found_record(rq, r);
+	return error ? error : cache_open_past(rq->fs, rq->node, r);
 }
 
 /* What is opened, in *r. A program that runs is the kernel's to refuse, but with O_TRUNC and for reading it asks here first, and then takes the file
@@ -52,10 +51,10 @@ static int count_open(struct request *rq, struct record *r, bool *cached)
 	if (rq->node->kind != NODE_LIVE)
 		return view_record(fs, rq->node, r);
 	if (!writing(rq->file.flags))
-		return open_to_read(rq, r, cached);
+		return count_reader(rq, r, cached);
 	if ((rq->file.flags & O_ACCMODE) == O_RDONLY && handle_runs(fs, rq->node))
 		return -ETXTBSY;
-	int error = view_record(fs, rq->node, r);
+	int error = rewalk_record(rq, r);
 	if (error == -ESTALE)
 		cache_await(fs, rq->node);
 	return error ? error : cache_open_writer(fs, rq->node, r);
@@ -94,7 +93,7 @@ static void open_now(struct request *rq, int error)
 	}
 	if (error) {
 		record_done(&r);
-		retry_send(rq, RETRY_OPEN, error);
+		request_error(rq, error);
 		return;
 	}
 	open_counted(rq, &r, cached);
@@ -119,7 +118,6 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 
 	rq->node = node_of(fs, ino);
 	rq->file = *file;
-	retry_begin(rq, RETRY_OPEN);
 	if (rq->node->kind == NODE_CONTROL && watch_file_is(fs, rq->node))
 		watch_file_open(rq);
 	else if (rq->node->kind == NODE_CONTROL)

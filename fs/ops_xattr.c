@@ -2,6 +2,7 @@
 
 #include "fs/cache.h"
 #include "fs/publish.h"
+#include "fs/rewalk.h"
 #include "fs/view.h"
 
 #include <errno.h>
@@ -65,7 +66,7 @@ static void reply_from_record(struct request *rq, int error, void (*reply)(struc
 			request_error(rq, error);
 		pthread_mutex_unlock(&h->lock);
 		handle_put(h);
-	} else if (error) {
+	} else if (error && (error != -ESTALE || rewalk_found_record(rq, &r) != 0)) {
 		request_error(rq, error);
 	} else {
 		reply(rq, &r);

@@ -4,6 +4,7 @@
 #include "fs/handle.h"
 #include "fs/inotify.h"
 #include "fs/interrupt.h"
+#include "fs/rewalk.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -47,7 +48,7 @@ static void unref(struct request *rq)
 	free(rq->name);
 	free(rq->name2);
 	free(rq->ask);
-	free(rq->retry.key);
+	free(rq->found_key);
 	pthread_mutex_destroy(&rq->lock);
 	free(rq);
 	pthread_mutex_lock(&fs->idle_lock);
@@ -123,11 +124,13 @@ static void launch(struct request *rq, const struct command *c, request_step *ne
 
 void request_barrier(struct request *rq, request_step *next)
 {
+	rewalk_found(rq);
 	launch(rq, NULL, next);
 }
 
 void request_read(struct request *rq, request_step *next)
 {
+	rewalk_found(rq);
 	if (rq->fs->config.linearizable && !inotify_acts(rq->fs->inotify, rq->pid))
 		launch(rq, NULL, next);
 	else
@@ -147,6 +150,7 @@ struct command request_command(const struct request *rq, enum command_type type)
 void request_answers(struct request *rq, int error)
 {
 	metrics_answer(&rq->call, error);
+	rewalk_answered(rq, error);
 }
 
 void request_refuse(fuse_req_t req, int error)
@@ -182,6 +186,7 @@ void request_data(struct request *rq, const void *data, size_t size)
 
 void request_end(struct request *rq)
 {
-	request_answers(rq, 0);
+	/* The caller may be in another call by now. */
+	metrics_answer(&rq->call, 0);
 	unref(rq);
 }

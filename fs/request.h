@@ -10,19 +10,6 @@
 
 #include <sys/stat.h>
 
-/* What a thread was sent to look up again (retry.h). */
-enum retry_call { RETRY_NONE, RETRY_OPEN, RETRY_STAT, RETRY_READLINK };
-
-struct retry {
-	enum retry_call call; /* RETRY_NONE: free */
-	pid_t thread;
-	int64_t until_ns;
-	uint64_t ino; /* of what was looked up last; 0: nothing yet */
-	uint64_t rev;
-	char *key;
-	size_t key_size;
-};
-
 struct request;
 /* The next step, with the outcome of the one before (0 or a negative errno). It owns the request now. */
 typedef void request_step(struct request *rq, int error);
@@ -56,8 +43,10 @@ struct request {
 	uint32_t gid;
 	uint64_t number; /* of numbers_take */
 	request_step *number_taken;
+	char *found_key; /* of rewalk.h; freed at the end */
+	size_t found_key_size;
+	uint64_t found_rev;
 	struct lock_ask *ask;   /* freed at the end */
-	struct retry retry;     /* its key is freed at the end */
 	request_step *after;    /* where to go on after publish_start */
 	struct request *queued; /* behind a publication */
 	struct metrics_call call;

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -219,6 +220,111 @@ static void thousands_of_names_are_found_again(void **state)
 	}
 }
 
+static struct node *look_up(const char *name, uint64_t ino, uint64_t rev, bool again)
+{
+	struct node_target target = {.kind = NODE_LIVE, .ino = ino, .mode = S_IFREG, .segment_len = strlen(name)};
+	struct record r = {.ino = ino, .mode = S_IFREG, .key = {name, strlen(name)}, .stored.main = rev};
+	return nodes_enter_found(&t, &t.root, name, &target, &r, again);
+}
+
+/* 0: nothing. */
+static uint64_t found(struct node *n)
+{
+	size_t size = 0;
+	uint64_t rev = 0;
+	char *key = nodes_found(&t, n, &size, &rev);
+
+	if (key)
+		assert_true(size == strlen(n->name) && memcmp(key, n->name, size) == 0);
+	free(key);
+	return rev;
+}
+
+static void a_second_passes(struct node *n)
+{
+	n->found.again_ns -= INT64_C(1100000000);
+}
+
+static void what_is_looked_up_again_after_estale_gets_a_node_that_the_kernel_never_kept(void **state)
+{
+	(void)state;
+	struct node *kept = look_up("f", 2, 5, false);
+
+	assert_false(kept->fleeting);
+	assert_true(found(kept) == 0);
+	struct node *n = look_up("f", 2, 5, true);
+	assert_ptr_not_equal(n, kept);
+	assert_true(n->fleeting);
+	assert_true(found(n) == 5);
+	assert_true(nodes_bound(&t, n));
+	assert_false(nodes_bound(&t, kept));
+	assert_false(kept->fleeting);
+}
+
+static void who_looks_it_up_within_a_second_shares_the_fleeting_node(void **state)
+{
+	(void)state;
+	struct node *n = look_up("f", 2, 5, true);
+
+	assert_ptr_equal(look_up("f", 2, 7, false), n);
+	assert_true(n->fleeting);
+	assert_true(found(n) == 7);
+	/* One that was overtaken by the one before. */
+	assert_ptr_equal(look_up("f", 2, 6, true), n);
+	assert_true(found(n) == 7);
+	/* Another file. */
+	struct node *other = look_up("f", 3, 8, false);
+	assert_ptr_not_equal(other, n);
+	assert_false(other->fleeting);
+	assert_true(found(n) == 7);
+}
+
+static void after_a_second_the_name_gets_a_node_that_stays_and_what_was_found_is_good_for_those_who_are_under_way(void **state)
+{
+	(void)state;
+	struct node *n = look_up("f", 2, 5, true);
+
+	a_second_passes(n);
+	struct node *stays = look_up("f", 2, 5, false);
+	assert_ptr_not_equal(stays, n);
+	assert_false(stays->fleeting);
+	assert_true(nodes_bound(&t, stays));
+	assert_true(found(stays) == 0);
+	assert_true(n->fleeting);
+	assert_true(found(n) == 5);
+}
+
+static void a_fleeting_node_that_is_open_stays_itself_and_promises_nothing_any_more(void **state)
+{
+	(void)state;
+	struct node *n = look_up("f", 2, 5, true);
+
+	nodes_hold(&t, n);
+	a_second_passes(n);
+	assert_ptr_equal(look_up("f", 2, 6, false), n);
+	assert_false(n->fleeting);
+	assert_true(found(n) == 0);
+	nodes_put(&t, n);
+}
+
+static void who_has_a_file_open_keeps_the_node_of_its_name(void **state)
+{
+	(void)state;
+	struct node *open = look_up("f", 2, 5, false);
+
+	nodes_hold(&t, open);
+	struct node *n = look_up("f", 2, 6, true);
+	assert_ptr_not_equal(n, open);
+	assert_true(n->fleeting);
+	assert_true(found(n) == 6);
+	assert_false(nodes_bound(&t, n));
+	assert_path(n, NULL, "", 2);
+	assert_true(nodes_bound(&t, open));
+	assert_false(open->fleeting);
+	assert_ptr_equal(look_up("f", 2, 6, false), open);
+	nodes_put(&t, open);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +339,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_unlinked_provisional_file_is_cancelled, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_node_lives_while_it_is_looked_up_held_or_has_children, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_path_longer_than_a_key_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_looked_up_again_after_estale_gets_a_node_that_the_kernel_never_kept, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(who_looks_it_up_within_a_second_shares_the_fleeting_node, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			after_a_second_the_name_gets_a_node_that_stays_and_what_was_found_is_good_for_those_who_are_under_way, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(a_fleeting_node_that_is_open_stays_itself_and_promises_nothing_any_more, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_has_a_file_open_keeps_the_node_of_its_name, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(thousands_of_names_are_found_again, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
