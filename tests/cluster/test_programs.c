@@ -73,7 +73,7 @@ static void git_keeps_a_repository(void **state)
 	      "--no-progress");
 	shape_settle();
 	shell(0, "", "diff -r --exclude=.git repo clone2 && find . -name '*.lock' -o -name 'tmp_*'");
-	shell(128, NULL, "cd repo && : > .git/index.lock && git add a");
+	shell(1, "", "cd repo && : > .git/index.lock && git add a 2> said; grep -q 'index.lock.: File exists' said && exit 1");
 }
 
 /* --- make and gcc --- */
@@ -245,6 +245,25 @@ static void sqlite_keeps_a_database_that_several_processes_write(void **state)
 	shell(0, "ok\n23\n", "cd $THERE && sqlite3 db 'pragma integrity_check; select count(*) from t'");
 }
 
+/* --- what is refused --- */
+
+static void programs_say_why_something_is_refused(void **state)
+{
+	(void)state;
+	shape_enter("refused");
+	shell(0, "", "mkdir d && : > d/f && echo text > f && ln -s loop loop");
+	shape_settle();
+	shell(1, "ln: failed to create hard link 'g' => 'f': Operation not permitted\n", "cd $THERE && ln f g 2>&1");
+	shell(1, "rmdir: failed to remove 'd': Directory not empty\n", "cd $THERE && rmdir d 2>&1");
+	shell(1, "mkdir: cannot create directory 'f': File exists\n", "cd $THERE && mkdir f 2>&1");
+	shell(1, "cat: d: Is a directory\n", "cd $THERE && cat d 2>&1");
+	shell(1, "cat: f/g: Not a directory\n", "cd $THERE && cat f/g 2>&1");
+	shell(1, "cat: loop: Too many levels of symbolic links\n", "cd $THERE && cat loop 2>&1");
+	shell(1, "File name too long\n",
+	      "cd $THERE && name=$(printf %256s | tr ' ' x) && touch $name 2>&1 | sed 's/.*: //' && test -e $name");
+	expect_file("f", "text\n");
+}
+
 /* --- cron-like jobs --- */
 
 static void flock_n_lets_one_job_run(void **state)
@@ -283,6 +302,7 @@ int main(void)
 		TEST(rsync_copies_what_differs),
 		TEST(find_and_grep_see_what_there_is_and_nothing_hidden),
 		TEST(sqlite_keeps_a_database_that_several_processes_write),
+		TEST(programs_say_why_something_is_refused),
 		TEST(flock_n_lets_one_job_run),
 	};
 	return shape_run(tests, sizeof(tests) / sizeof(*tests));
