@@ -294,14 +294,23 @@ void lock_session_lost(struct lock_session *s, uint64_t id)
 		tell_lost(s, id);
 }
 
+/* What cannot be given back runs out by itself: there is nothing to wait for after that. */
+static struct timespec end_of(const struct lock_session *s, const struct timespec *until)
+{
+	struct timespec runs_out = {s->until_ns / 1000000000, s->until_ns % 1000000000};
+
+	return is_alive(s) && runs_out.tv_sec < until->tv_sec ? runs_out : *until;
+}
+
 void lock_session_end(struct lock_session *s, const struct timespec *until)
 {
 	end_thread(s);
 	pthread_mutex_lock(&s->lock);
+	struct timespec end = end_of(s, until);
 	if (is_alive(s))
 		submit(s, COMMAND_LEASE_REVOKE, s->id);
 	s->id = 0;
-	while (s->under_way && pthread_cond_timedwait(&s->changed, &s->lock, until) == 0)
+	while (s->under_way && pthread_cond_timedwait(&s->changed, &s->lock, &end) == 0)
 		;
 	pthread_mutex_unlock(&s->lock);
 }

@@ -27,7 +27,7 @@ uint64_t lock_session_now(struct lock_session *s);
 void lock_session_use(struct lock_session *s, int change);
 /* The cluster said that it has ended. */
 void lock_session_lost(struct lock_session *s, uint64_t id);
-/* Nobody joins any more; the session is given back, if the cluster answers until then. */
+/* Nobody joins any more; the session is given back, if the cluster answers until then and before it has run out. */
 void lock_session_end(struct lock_session *s, const struct timespec *until);
 
 #endif

@@ -156,7 +156,7 @@ static struct cluster *hosts_up(void)
 	const char *secret = path("%s/secret", c->dir);
 	assert_int_equal(file_write(secret, "what all of these hosts know"), 0);
 	assert_int_equal(chmod(secret, 0600), 0);
-	snprintf(c->options, sizeof(c->options), "secret=%s,lock_ttl=%ds,timeout=20s,heartbeat=40ms,election=200ms", secret, TTL_S);
+	snprintf(c->options, sizeof(c->options), "secret=%s,lock_ttl=%ds,timeout=10s,heartbeat=40ms,election=200ms", secret, TTL_S);
 	netns_up(c);
 	cluster_start(c);
 	return c;
