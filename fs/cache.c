@@ -202,13 +202,24 @@ static bool open_cached(struct fs *fs, struct node *n, const struct record *r, b
 	return true;
 }
 
-int cache_open(struct fs *fs, struct node *n, struct record *out, bool *cached)
+/* Who opens another version than is mapped here gets another node, and with that pages of its own. With a writer there is none: it sees what it wrote. */
+static bool part_from_mapping(struct fs *fs, struct node *n, const struct record *r)
 {
-	bool taken = false;
+	struct node_cache *c = &n->cache;
+
+	if (!c->fillers || c->filled == r->stored.main || c->writers)
+		return false;
+	nodes_part(&fs->nodes, n);
+	return true;
+}
+
+int cache_open(struct fs *fs, struct node *n, struct record *out, bool *cached, bool apart)
+{
+	bool taken = false, parted = false;
 
 	bool clash = true;
 	*cached = false;
-	for (int tries = 0; clash && tries < OPEN_TRIES; tries++) {
+	for (int tries = 0; clash && !parted && tries < OPEN_TRIES; tries++) {
 		int error = cache_record(fs, n, out);
 		if (error)
 			return error;
@@ -217,6 +228,8 @@ int cache_open(struct fs *fs, struct node *n, struct record *out, bool *cached)
 			*cached = open_cached(fs, n, out, &taken);
 		/* Another version must not come into the pages that cached handles read. */
 		clash = !*cached && n->cache.readers && !is_image(&n->cache, out);
+		parted = apart && !*cached && !clash && part_from_mapping(fs, n, out);
+		clash = clash || parted;
 		n->cache.others += !*cached && !clash;
 		unlock(fs);
 		if (clash)
@@ -266,12 +279,33 @@ int cache_open_writer(struct fs *fs, struct node *n, const struct record *newest
 	return error;
 }
 
-void cache_close(struct fs *fs, struct node *n, bool cached, bool writer, bool read)
+void cache_fill(struct handle *h)
+{
+	struct node_cache *c = &h->node->cache;
+
+	if (h->cached || h->writable || !h->counted)
+		return;
+	pthread_mutex_lock(&h->lock);
+	uint64_t content = h->pin ? h->pin->record.stored.main : 0;
+	pthread_mutex_unlock(&h->lock);
+	lock(h->fs);
+	/* Of two that were open, with different versions, before one was mapped, the first. */
+	if (content && !h->fills && (!c->fillers || c->filled == content)) {
+		c->filled = content;
+		c->fillers++;
+		h->fills = true;
+	}
+	unlock(h->fs);
+}
+
+void cache_close(struct fs *fs, struct node *n, bool cached, bool writer, bool read, bool fills)
 {
 	struct node_cache *c = &n->cache;
 
 	lock(fs);
 	assert(cached ? c->readers > 0 : c->others > 0);
+	assert(!fills || c->fillers > 0);
+	c->fillers -= fills;
 	c->readers -= cached;
 	c->others -= !cached;
 	c->writers -= writer;

@@ -29,17 +29,20 @@ int cache_stat(struct fs *fs, struct node *n, struct stat *st, double *seconds);
 
 /* --- opens; each that succeeded is ended by cache_close --- */
 
-/* For reading, of what cache_record gives into *out. */
-int cache_open(struct fs *fs, struct node *n, struct record *out, bool *cached);
+/* For reading, of what cache_record gives into *out. -ESTALE: the pages that cached handles, or a mapping, read are of another version. If that is a mapping of a
+ * handle that is not cached, its name leads nowhere now; `apart`: such a one is not to share its pages. */
+int cache_open(struct fs *fs, struct node *n, struct record *out, bool *cached, bool apart);
 /* For reading `r`, which the node does not show any more. -ESTALE: it has cached handles on another version. */
 int cache_open_past(struct fs *fs, struct node *n, const struct record *r);
 /* For changing, through a handle or without one, what is `newest` (NULL: not published yet). -ESTALE: it was shown otherwise, or has cached handles, and
  * its name leads nowhere now: it is to be looked up again. */
 int cache_open_writer(struct fs *fs, struct node *n, const struct record *newest);
-/* `read`: the handle may have left pages of what it read. */
 /* Who is about to change what a name leads to is sent to look it up again. The kernel does that once and then gives up, so nothing is to be in the way then. */
 void cache_await(struct fs *fs, struct node *n);
-void cache_close(struct fs *fs, struct node *n, bool cached, bool writer, bool read);
+/* A handle that is not cached fills pages, since it is mapped: until it is closed they are of what it reads. */
+void cache_fill(struct handle *h);
+/* `read`: the handle may have left pages of what it read; `fills`: it was one of those of cache_fill. */
+void cache_close(struct fs *fs, struct node *n, bool cached, bool writer, bool read, bool fills);
 
 /* --- what this mount changed, before it is answered --- */
 

@@ -121,7 +121,7 @@ void handle_close(struct handle *h)
 	h->node->writers -= h->writable;
 	pthread_mutex_unlock(&fs->handles_lock);
 	if (h->counted)
-		cache_close(fs, h->node, h->cached, h->changes, h->read);
+		cache_close(fs, h->node, h->cached, h->changes, h->read, h->fills);
 	locks_drop_handle(h);
 	exclusive_give_back(h);
 	handle_put(h);
@@ -463,6 +463,11 @@ static void reply_layers(struct handle *h, struct request *rq, uint64_t offset, 
 	free(buffer);
 }
 
+bool handle_asked(const struct request *rq)
+{
+	return rq->file.lock_owner != 0;
+}
+
 void handle_read(struct handle *h, struct request *rq, size_t size, off_t offset)
 {
 	int unreadable = store_readable(h->fs->store);
@@ -475,8 +480,8 @@ void handle_read(struct handle *h, struct request *rq, size_t size, off_t offset
 	struct pin *p = extend_content(h);
 	uint64_t end = h->cached ? p->record.size : handle_size(h), at = (uint64_t)offset;
 	bool layers = !dirty_empty(&h->dirty) || !dirty_empty(&h->frozen);
-	h->answered = h->answered || at == 0;
-	h->ended = h->ended || at >= end;
+	h->answered = h->answered || (at == 0 && handle_asked(rq));
+	h->ended = h->ended || (at >= end && handle_asked(rq));
 	if (size > end - at)
 		size = (size_t)(end - at);
 	if (at < end && layers)

@@ -43,6 +43,7 @@ struct handle {
 	bool cached;
 	bool changes; /* ... or by cache_open_writer */
 	atomic_bool read;
+	bool fills;                   /* it is one of the node's fillers; under the lock of the node table */
 	bool creates;                 /* made with its file, which may not be published yet */
 	bool runs;                    /* opened by execve(2), open for as long as the program runs */
 	pid_t opener;                 /* the thread */
@@ -121,6 +122,8 @@ void handle_written_by(struct handle *h, uint32_t uid);
 /* Changes since the last publication began, out of the way of its own. */
 int handle_write(struct handle *h, const void *data, size_t size, off_t offset, bool append);
 int handle_truncate(struct handle *h, uint64_t size);
+/* Did a process ask for this READ, by read(2)? The kernel names no owner of those that fill the pages of a mapping: they are no look at the file, and move nothing. */
+bool handle_asked(const struct request *rq);
 /* No lock: up to `size` bytes at `offset` as the handle sees them, into a reply. */
 void handle_read(struct handle *h, struct request *rq, size_t size, off_t offset);
 

@@ -48,6 +48,8 @@ struct node_cache {
 	uint32_t writers;      /* of those, the ones that may change the file */
 	struct pin *extension; /* extend.h: what READs of cached handles are answered from; NULL: from what they pinned */
 	bool extending;        /* and it is not the image yet */
+	uint64_t filled;       /* what open handles, none of them cached, filled pages of mappings from: the revision of the content */
+	uint32_t fillers;      /* how many such handles there are */
 	bool unclean;          /* the kernel may have pages that are not of the image */
 	bool frozen;
 };

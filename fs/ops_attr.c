@@ -253,7 +253,7 @@ static void setattr_done(struct request *rq, int error)
 	if (!error && resizes)
 		cache_changed(rq->fs, rq->node, now);
 	if (resizes)
-		cache_close(rq->fs, rq->node, false, true, false);
+		cache_close(rq->fs, rq->node, false, true, false, false);
 	if (error == -ESTALE && stat_overtaken(rq, &st) == 0) {
 		setattr_shown(rq, &st);
 		request_attr(rq, &st, 0);

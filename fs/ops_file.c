@@ -79,19 +79,21 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
 		control_read(rq, h, size, offset);
 		return;
 	}
-	bool afresh = false;
+	bool afresh = false, asked = handle_asked(rq);
 	h->read = true;
 	/* Behind the kernel's pages there is one version. */
-	if (offset == 0 && !h->cached && rq->node->kind == NODE_LIVE && rq->node->ino && !rq->node->cancelled) {
+	if (asked && offset == 0 && !h->cached && rq->node->kind == NODE_LIVE && rq->node->ino && !rq->node->cancelled) {
 		pthread_mutex_lock(&h->lock);
 		afresh = h->answered || h->cut;
 		pthread_mutex_unlock(&h->lock);
 	}
+	if (!asked)
+		cache_fill(h);
 	rq->size = size;
 	rq->offset = offset;
 	if (afresh)
 		request_read(rq, read_afresh);
-	else if (extend_wanted(h, offset))
+	else if (asked && extend_wanted(h, offset))
 		request_read(rq, read_on);
 	else
 		handle_read(h, rq, size, offset);

@@ -34,7 +34,7 @@ static void describe(struct fuse_file_info *file, struct handle *h)
 
 static int count_reader(struct request *rq, struct record *r, bool *cached)
 {
-	int error = cache_open(rq->fs, rq->node, r, cached);
+	int error = cache_open(rq->fs, rq->node, r, cached, !rewalk_again(rq));
 
 	if (error != -ESTALE)
 		return error;
@@ -88,7 +88,7 @@ static void open_now(struct request *rq, int error)
 		error = count_open(rq, &r, &cached);
 	if (!error && !S_ISREG(r.mode)) {
 		if (rq->node->kind == NODE_LIVE)
-			cache_close(rq->fs, rq->node, cached, writing(rq->file.flags), false);
+			cache_close(rq->fs, rq->node, cached, writing(rq->file.flags), false, false);
 		error = S_ISDIR(r.mode) ? -EISDIR : -EINVAL;
 	}
 	if (error) {

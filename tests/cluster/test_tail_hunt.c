@@ -235,8 +235,7 @@ static void look_again(struct actor *a, struct held *d)
 		read_back(a, d);
 		break;
 	case 1:
-		if (!a->h->linearizable)
-			map_it(a, d);
+		map_it(a, d);
 		break;
 	default:
 		read_on(a, d);
