@@ -456,10 +456,10 @@ bool cache_freeze(struct fs *fs, struct node *n, bool gone, struct node **parent
 		*name = n->bound ? strdup(n->name) : NULL;
 		if (n->bound && !*name)
 			abort();
-		if (gone)
-			c->st.st_nlink = 0;
 		nodes_freeze(&fs->nodes, n);
 	}
+	if (frozen && gone)
+		c->st.st_nlink = 0;
 	unlock(fs);
 	return frozen;
 }

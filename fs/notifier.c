@@ -49,6 +49,8 @@ static bool freeze(struct notifier *t, struct node *n, bool gone)
 		forget_name(t, parent, name);
 	free(name);
 	nodes_put(&t->fs->nodes, parent);
+	if (frozen && gone)
+		forget_inode(t, n, -1);
 	return frozen;
 }
 
