@@ -1,5 +1,6 @@
 #include "fs/cache.h"
 
+#include "base/clock.h"
 #include "fs/extend.h"
 #include "fs/notifier.h"
 #include "fs/view.h"
@@ -11,6 +12,9 @@
 
 /* The image may change between two looks at it. */
 #define OPEN_TRIES 3
+
+/* Whoever asked for attributes, and was answered, has taken them by then. */
+#define SETTLED_NS 1000000000
 
 /* Has the node an image, or may it have one? Directories have none: what changes in them changes their attributes without a word of the store's. */
 static bool may_remember(const struct fs *fs, const struct node *n)
@@ -39,6 +43,12 @@ static void unlock(struct fs *fs)
 	pthread_mutex_unlock(&fs->nodes.lock);
 }
 
+static void told(struct node_cache *c)
+{
+	if (!c->told_ns)
+		c->told_ns = clock_mono_ns();
+}
+
 static void saw(struct node_cache *c, const struct record *r)
 {
 	if (r->ctime_ns > c->seen_ns)
@@ -62,6 +72,8 @@ static bool take_image(struct fs *fs, struct node *n, const struct record *r)
 	    nodes_is_awaited(&fs->nodes, n))
 		return false;
 	cache_set_image(c, r);
+	c->told_ns = 0;
+	c->sized = false;
 	nodes_remember(&fs->nodes, n);
 	return true;
 }
@@ -153,6 +165,8 @@ static bool stat_image(struct fs *fs, struct node *n, struct stat *st, double *s
 	if (has) {
 		*st = c->st;
 		*seconds = c->unclean || c->extending || c->writers ? 0 : CACHE_SECONDS;
+		if (*seconds > 0)
+			told(c);
 	}
 	unlock(fs);
 	return has;
@@ -172,6 +186,8 @@ int cache_stat(struct fs *fs, struct node *n, struct stat *st, double *seconds)
 	if (may_remember(fs, n)) {
 		lock(fs);
 		bool taken = !n->cache.image && take_image(fs, n, &r);
+		if (taken)
+			told(&n->cache);
 		/* Another one was taken meanwhile: that is what the node shows. */
 		if (n->cache.image)
 			*st = n->cache.st;
@@ -430,19 +446,38 @@ void cache_forgotten(struct fs *fs, struct node *n, uint64_t generation)
 	unlock(fs);
 }
 
-bool cache_same_content(struct fs *fs, struct node *n, const struct record *newest, bool attributes)
+bool cache_shows(struct fs *fs, struct node *n, const struct record *newest)
+{
+	lock(fs);
+	bool shows = is_image(&n->cache, newest);
+	unlock(fs);
+	return shows;
+}
+
+bool cache_settled(struct fs *fs, struct node *n)
 {
 	struct node_cache *c = &n->cache;
 
 	lock(fs);
-	bool same = is_image(c, newest) || (attributes && newest->version == c->version + 1);
+	c->sized = c->sized || (c->told_ns && clock_mono_ns() - c->told_ns > SETTLED_NS);
+	bool settled = c->sized || !c->readers;
+	unlock(fs);
+	return settled;
+}
+
+bool cache_take_attributes(struct fs *fs, struct node *n, const struct record *newest)
+{
+	struct node_cache *c = &n->cache;
+
+	lock(fs);
+	bool same = c->image && c->sized && newest->version == c->version + 1;
 	if (same)
 		cache_set_image(c, newest);
 	unlock(fs);
 	return same;
 }
 
-bool cache_freeze(struct fs *fs, struct node *n, bool gone, struct node **parent, char **name)
+bool cache_freeze(struct fs *fs, struct node *n, bool *gone, struct node **parent, char **name)
 {
 	struct node_cache *c = &n->cache;
 
@@ -458,7 +493,8 @@ bool cache_freeze(struct fs *fs, struct node *n, bool gone, struct node **parent
 			abort();
 		nodes_freeze(&fs->nodes, n);
 	}
-	if (frozen && gone)
+	*gone = *gone && frozen && c->sized;
+	if (*gone)
 		c->st.st_nlink = 0;
 	unlock(fs);
 	return frozen;

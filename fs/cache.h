@@ -57,9 +57,16 @@ struct node **cache_nodes(struct fs *fs, uint64_t ino, size_t *count);
 /* The kernel is to forget the node's image; false: there is nothing to forget, or the handles on it keep it. Then cache_forgotten. */
 bool cache_forget(struct fs *fs, struct node *n, uint64_t *generation);
 void cache_forgotten(struct fs *fs, struct node *n, uint64_t generation);
-/* Has the node's newest record the content of the image? `attributes`: it was made by a change of nothing but attributes. Then it is the image from now on. */
-bool cache_same_content(struct fs *fs, struct node *n, const struct record *newest, bool attributes);
-/* Has it cached handles? Then it is frozen now, and the kernel is to forget the name (malloc'ed) in *parent (held); NULL: it leads elsewhere already. */
-bool cache_freeze(struct fs *fs, struct node *n, bool gone, struct node **parent, char **name);
+/* Is the node's newest record the image? */
+bool cache_shows(struct fs *fs, struct node *n, const struct record *newest);
+/* Before the kernel is told to forget attributes of a node with cached handles, it must have taken the image's size, or be sure not to need it: a thread that was
+ * just answered, but has not gone on, would not believe the answer any more, and read the image's pages with the size that there was before. False: not yet. */
+bool cache_settled(struct fs *fs, struct node *n);
+/* A change of nothing but attributes has made the node's newest record. If the one before it is the image, that one is from now on, and the kernel is to forget the
+ * attributes. */
+bool cache_take_attributes(struct fs *fs, struct node *n, const struct record *newest);
+/* Has it cached handles? Then it is frozen now, and the kernel is to forget the name (malloc'ed) in *parent (held); NULL: it leads elsewhere already.
+ * *gone: the file is; still true afterwards if the kernel is to forget the attributes as well, with the last link. */
+bool cache_freeze(struct fs *fs, struct node *n, bool *gone, struct node **parent, char **name);
 
 #endif

@@ -83,13 +83,16 @@ void extend_show_size(struct fs *fs, struct node *n, pid_t thread, uint64_t size
 	}
 }
 
-struct pin *extend_content(struct handle *h)
+struct pin *extend_content(struct handle *h, bool reads)
 {
 	struct pin *p = NULL;
 
 	if (h->cached) {
+		struct node_cache *c = &h->node->cache;
 		lock(h->fs);
-		p = pin_hold(h->node->cache.extension);
+		/* Before the kernel reads a page it has asked for the size, unless it knew it. */
+		c->sized = c->sized || (reads && c->told_ns);
+		p = pin_hold(c->extension);
 		unlock(h->fs);
 	}
 	return p ? p : pin_hold(h->pin);
@@ -116,7 +119,7 @@ static struct pin *image_content(struct fs *fs, struct node *n)
 		if (!h->cached)
 			continue;
 		pthread_mutex_lock(&h->lock);
-		p = extend_content(h);
+		p = extend_content(h, false);
 		pthread_mutex_unlock(&h->lock);
 	}
 	pthread_mutex_unlock(&fs->handles_lock);
@@ -128,7 +131,7 @@ static bool begin(struct fs *fs, struct node *n, struct pin *to)
 	struct node_cache *c = &n->cache;
 
 	lock(fs);
-	bool begun = c->readers && c->image;
+	bool begun = c->readers && c->image && c->sized;
 	struct pin *before = begun ? c->extension : to;
 	if (begun) {
 		c->extension = to;

@@ -23,8 +23,8 @@ void extend_show_size(struct fs *fs, struct node *n, pid_t thread, uint64_t size
 
 /* --- cached handles (cache.h) --- */
 
-/* What a READ of the handle is answered from, held (pin_put); NULL: nothing below. h->lock is held. */
-struct pin *extend_content(struct handle *h);
+/* What a READ of the handle is answered from, held (pin_put); NULL: nothing below. `reads`: here is one. h->lock is held. */
+struct pin *extend_content(struct handle *h, bool reads);
 /* With the table's lock held: what READs were answered from is over, as the last cached handle is gone. To be put without the lock; or NULL. */
 struct pin *extend_over(struct node *n);
 

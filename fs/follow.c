@@ -1,5 +1,7 @@
 #include "fs/follow.h"
 
+#include "base/clock.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
@@ -102,11 +104,16 @@ static void step(struct follow *f)
 		go_on_from_now(f);
 }
 
-static void wait_moved(struct follow *f)
+/* For up to so many milliseconds; -1: for ever. */
+static void wait_moved(struct follow *f, int wait_ms)
 {
+	int64_t until_ns = clock_mono_ns() + wait_ms * 1000000ll;
+	const struct timespec until = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
+	int error = 0;
+
 	pthread_mutex_lock(&f->lock);
-	while (!f->stop && !f->woken)
-		pthread_cond_wait(&f->moved, &f->lock);
+	while (!f->stop && !f->woken && error != ETIMEDOUT)
+		error = wait_ms < 0 ? pthread_cond_wait(&f->moved, &f->lock) : pthread_cond_timedwait(&f->moved, &f->lock, &until);
 	f->woken = false;
 	pthread_mutex_unlock(&f->lock);
 }
@@ -120,9 +127,8 @@ static void *run(void *arg)
 	while (!f->stop) {
 		while (!f->stop && watch_ready(f->hub, &f->watch))
 			step(f);
-		if (!f->stop && f->events.idle)
-			f->events.idle(f->events.ctx);
-		wait_moved(f);
+		int wait_ms = !f->stop && f->events.idle ? f->events.idle(f->events.ctx) : -1;
+		wait_moved(f, wait_ms);
 	}
 	return NULL;
 }
@@ -140,6 +146,7 @@ static void dispose(struct follow *f)
 int follow_start(struct watch_hub *hub, const char *name, const struct follow_events *events, struct follow **out)
 {
 	struct follow *f = calloc(1, sizeof(*f));
+	pthread_condattr_t monotonic;
 	sigset_t all, before;
 
 	if (!f)
@@ -149,7 +156,10 @@ int follow_start(struct watch_hub *hub, const char *name, const struct follow_ev
 	f->listener.wake = on_moved;
 	f->batch = (struct watch_batch){.format = copy, .bytes_soft = BATCH_BYTES, .bytes_hard = 16 * BATCH_BYTES};
 	pthread_mutex_init(&f->lock, NULL);
-	pthread_cond_init(&f->moved, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&f->moved, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	watch_begin(hub, &f->watch, (struct span){"", 0}, true, 0);
 	watch_listen(hub, &f->listener);
 	*out = f;

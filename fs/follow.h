@@ -15,8 +15,9 @@ struct follow_events {
 	void (*begun)(void *ctx);
 	/* On the thread, for each change of any key; its spans live for the call. e->rev.main is the revision. */
 	void (*event)(void *ctx, const struct mvcc_event *e);
-	/* Nothing more is there for now: what was put off is to be done. NULL is fine. */
-	void (*idle)(void *ctx);
+	/* Nothing more is there for now: what was put off is to be done. Returns in how many milliseconds it wants to be called again, though nothing may happen;
+	 * -1: not for that. NULL is fine. */
+	int (*idle)(void *ctx);
 	/* Events were lost: anything may have changed up to this revision. */
 	void (*lost)(void *ctx, uint64_t revision);
 };

@@ -477,7 +477,7 @@ void handle_read(struct handle *h, struct request *rq, size_t size, off_t offset
 		return;
 	}
 	pthread_mutex_lock(&h->lock);
-	struct pin *p = extend_content(h);
+	struct pin *p = extend_content(h, true);
 	uint64_t end = h->cached ? p->record.size : handle_size(h), at = (uint64_t)offset;
 	bool layers = !dirty_empty(&h->dirty) || !dirty_empty(&h->frozen);
 	h->answered = h->answered || (at == 0 && handle_asked(rq));

@@ -331,9 +331,10 @@ static void on_event(void *ctx, const struct mvcc_event *e)
 		on_one(i, e);
 }
 
-static void on_idle(void *ctx)
+static int on_idle(void *ctx)
 {
 	end_doomed(ctx);
+	return -1;
 }
 
 static void on_lost(void *ctx, uint64_t revision)

@@ -50,6 +50,9 @@ struct node_cache {
 	bool extending;        /* and it is not the image yet */
 	uint64_t filled;       /* what open handles, none of them cached, filled pages of mappings from: the revision of the content */
 	uint32_t fillers;      /* how many such handles there are */
+	int64_t told_ns;       /* when the kernel was first told the image's attributes, to keep; 0: not yet */
+	bool sized;            /* ... and has taken them: it reads pages with the size that goes with them */
+	bool put_off;          /* the notifier's alone: it comes back to the node */
 	bool unclean;          /* the kernel may have pages that are not of the image */
 	bool frozen;
 };

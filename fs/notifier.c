@@ -1,5 +1,6 @@
 #include "fs/notifier.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "fs/cache.h"
 #include "fs/extend.h"
@@ -10,19 +11,45 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How soon the notifier comes back to a node that is not settled. */
+#define PUT_OFF_MS 100
+
 struct job {
 	struct job *next;
 	struct node *node; /* held; of a name: its directory */
 	char *name;        /* or NULL */
+	bool gone;         /* the node's file */
 };
 
 struct notifier {
 	struct fs *fs;
 	struct follow *follow;
+	struct job *put_off;  /* each node once */
+	int64_t again_ns;     /* when they are looked at */
 	pthread_mutex_t lock; /* over what follows */
 	struct job *first;
 	struct job **last;
 };
+
+static const struct mvcc_event gone_event = {.type = MVCC_EVENT_DELETE};
+
+static struct job *new_job(struct notifier *t, struct node *n)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		abort();
+	j->node = n;
+	nodes_hold(&t->fs->nodes, n);
+	return j;
+}
+
+static void end_job(struct notifier *t, struct job *j)
+{
+	nodes_put(&t->fs->nodes, j->node);
+	free(j->name);
+	free(j);
+}
 
 static void forget_name(struct notifier *t, struct node *parent, const char *name)
 {
@@ -43,13 +70,13 @@ static bool freeze(struct notifier *t, struct node *n, bool gone)
 {
 	struct node *parent;
 	char *name;
-	bool frozen = cache_freeze(t->fs, n, gone, &parent, &name);
+	bool frozen = cache_freeze(t->fs, n, &gone, &parent, &name);
 
 	if (name)
 		forget_name(t, parent, name);
 	free(name);
 	nodes_put(&t->fs->nodes, parent);
-	if (frozen && gone)
+	if (gone)
 		forget_inode(t, n, -1);
 	return frozen;
 }
@@ -67,6 +94,32 @@ static bool extend(struct notifier *t, struct node *n)
 	return true;
 }
 
+static void put_off(struct notifier *t, struct node *n, bool gone)
+{
+	struct job *j;
+
+	if (!n->cache.put_off) {
+		if (!t->put_off)
+			t->again_ns = clock_mono_ns() + PUT_OFF_MS * 1000000ll;
+		j = new_job(t, n);
+		j->next = t->put_off;
+		t->put_off = j;
+		n->cache.put_off = true;
+	}
+	for (j = t->put_off; gone && j; j = j->next)
+		j->gone = j->gone || j->node == n;
+}
+
+/* The node keeps its image for now: whoever comes along a path goes by, and those who have it open are seen to once it is settled. */
+static bool keep_for_now(struct notifier *t, struct node *n, bool gone)
+{
+	bool kept = freeze(t, n, gone);
+
+	if (kept)
+		put_off(t, n, gone);
+	return kept;
+}
+
 /* Cached handles read the node's image: it stays, unless it is the newest version still, but for attributes, or for what was added at the end. */
 static bool keep(struct notifier *t, struct node *n, const struct mvcc_event *e)
 {
@@ -74,7 +127,11 @@ static bool keep(struct notifier *t, struct node *n, const struct mvcc_event *e)
 	int error = view_record(t->fs, n, &r);
 	bool kept = true;
 
-	if (!error && cache_same_content(t->fs, n, &r, e && e->attributes && e->rev.main == r.modified.main))
+	if (!error && cache_shows(t->fs, n, &r))
+		;
+	else if (!cache_settled(t->fs, n))
+		kept = keep_for_now(t, n, e && e->type == MVCC_EVENT_DELETE);
+	else if (!error && e && e->attributes && e->rev.main == r.modified.main && cache_take_attributes(t->fs, n, &r))
 		forget_inode(t, n, -1);
 	else if (error || !extend(t, n))
 		kept = freeze(t, n, e && e->type == MVCC_EVENT_DELETE);
@@ -117,12 +174,11 @@ static void forget_all(struct notifier *t, uint64_t ino, const struct mvcc_event
 /* What a rename has replaced is told of by no event of its own. */
 static void forget_replaced(struct notifier *t, const struct mvcc_event *e)
 {
-	static const struct mvcc_event gone = {.type = MVCC_EVENT_DELETE};
 	struct record r = {0};
 	int error = mvcc_get(t->fs->mvcc, e->to, e->rev.main - 1, &r);
 
 	if (!error && r.ino != e->ino)
-		forget_all(t, r.ino, &gone);
+		forget_all(t, r.ino, &gone_event);
 	else if (error == -ENODATA)
 		forget_all(t, 0, NULL);
 	record_done(&r);
@@ -155,14 +211,27 @@ static struct job *next_job(struct notifier *t)
 	return j;
 }
 
-static void end_job(struct notifier *t, struct job *j)
+/* In how many milliseconds there is more to do; -1: there is nothing. */
+static int do_put_off(struct notifier *t)
 {
-	nodes_put(&t->fs->nodes, j->node);
-	free(j->name);
-	free(j);
+	int64_t left_ns = t->again_ns - clock_mono_ns();
+
+	if (t->put_off && left_ns > 0)
+		return (int)(left_ns / 1000000) + 1;
+	struct job *due = t->put_off;
+	t->put_off = NULL;
+	while (due) {
+		struct job *j = due;
+		due = j->next;
+		j->node->cache.put_off = false;
+		if (!follow_stopping(t->follow))
+			forget(t, j->node, j->gone ? &gone_event : NULL);
+		end_job(t, j);
+	}
+	return t->put_off ? PUT_OFF_MS : -1;
 }
 
-static void on_idle(void *ctx)
+static int on_idle(void *ctx)
 {
 	struct notifier *t = ctx;
 
@@ -176,19 +245,16 @@ static void on_idle(void *ctx)
 	/* What cannot be read is not to be remembered either. */
 	if (store_readable(t->fs->store))
 		forget_all(t, 0, NULL);
+	return do_put_off(t);
 }
 
 static void queue(struct notifier *t, struct node *n, const char *name)
 {
-	struct job *j = calloc(1, sizeof(*j));
+	struct job *j = new_job(t, n);
 
-	if (!j)
-		abort();
-	j->node = n;
 	j->name = name ? strdup(name) : NULL;
 	if (name && !j->name)
 		abort();
-	nodes_hold(&t->fs->nodes, n);
 	pthread_mutex_lock(&t->lock);
 	*t->last = j;
 	t->last = &j->next;
@@ -239,6 +305,11 @@ void notifier_end(struct notifier *t)
 	follow_end(t->follow);
 	for (struct job *j = next_job(t); j; j = next_job(t))
 		end_job(t, j);
+	while (t->put_off) {
+		struct job *j = t->put_off;
+		t->put_off = j->next;
+		end_job(t, j);
+	}
 	pthread_mutex_destroy(&t->lock);
 	free(t);
 }

@@ -292,7 +292,7 @@ static void on_lost(void *ctx, uint64_t revision)
 	pthread_mutex_unlock(&t->lock);
 }
 
-static void on_idle(void *ctx)
+static int on_idle(void *ctx)
 {
 	struct streams *t = ctx;
 
@@ -304,6 +304,7 @@ static void on_idle(void *ctx)
 	}
 	pthread_mutex_unlock(&t->lock);
 	look_after_queue(t);
+	return -1;
 }
 
 /* --- */

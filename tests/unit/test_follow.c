@@ -1,5 +1,6 @@
 #include "tests/unit/test_apply_store.h"
 
+#include "base/clock.h"
 #include "fs/follow.h"
 
 #include <pthread.h>
@@ -18,6 +19,7 @@ struct followed {
 	sem_t idle;
 	atomic_bool held; /* the next event is not over before `go` */
 	sem_t go;
+	atomic_int again_ms; /* what is said to the next call of idle; -1 to all later ones */
 	uint64_t lost_up_to;
 };
 
@@ -36,9 +38,12 @@ static void note(void *ctx, const struct mvcc_event *e)
 		sem_wait(&x->go);
 }
 
-static void note_idle(void *ctx)
+static int note_idle(void *ctx)
 {
-	sem_post(&((struct followed *)ctx)->idle);
+	struct followed *x = ctx;
+	int again_ms = atomic_exchange(&x->again_ms, -1);
+	sem_post(&x->idle);
+	return again_ms;
 }
 
 static void note_lost(void *ctx, uint64_t revision)
@@ -68,6 +73,7 @@ static int follow_setup(void **state)
 	sem_init(&x->lost, 0, 0);
 	sem_init(&x->idle, 0, 0);
 	sem_init(&x->go, 0, 0);
+	x->again_ms = -1;
 	const struct follow_events events = {.ctx = x, .event = note, .idle = note_idle, .lost = note_lost};
 	assert_int_equal(follow_start(x->h, "follow", &events, &x->f), 0);
 	/* It has looked, and does so again only when it is told. */
@@ -131,6 +137,16 @@ static void nothing_is_handed_over_before_those_who_asked_for_it_were_told(void 
 	assert_string_equal(seen(x), "new 2\tput\ta\nnew 3\tput\tb\n");
 }
 
+static void who_wants_to_be_called_again_is(void **state)
+{
+	struct followed *x = *state;
+	x->again_ms = 20;
+	int64_t begin = clock_mono_ns();
+	follow_stir(x->f);
+	wait_for(&x->idle, 2);
+	assert_true(clock_mono_ns() - begin >= 20000000);
+}
+
 static void who_falls_behind_compaction_is_told_and_goes_on_from_now(void **state)
 {
 	struct followed *x = *state;
@@ -153,6 +169,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(each_change_is_handed_over_once_and_says_what_kind_it_is, follow_setup, follow_teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_handed_over_before_those_who_asked_for_it_were_told, follow_setup,
 						follow_teardown),
+		cmocka_unit_test_setup_teardown(who_wants_to_be_called_again_is, follow_setup, follow_teardown),
 		cmocka_unit_test_setup_teardown(who_falls_behind_compaction_is_told_and_goes_on_from_now, follow_setup, follow_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
