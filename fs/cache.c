@@ -43,12 +43,6 @@ static void unlock(struct fs *fs)
 	pthread_mutex_unlock(&fs->nodes.lock);
 }
 
-static void told(struct node_cache *c)
-{
-	if (!c->told_ns)
-		c->told_ns = clock_mono_ns();
-}
-
 static void saw(struct node_cache *c, const struct record *r)
 {
 	if (r->ctime_ns > c->seen_ns)
@@ -165,8 +159,6 @@ static bool stat_image(struct fs *fs, struct node *n, struct stat *st, double *s
 	if (has) {
 		*st = c->st;
 		*seconds = c->unclean || c->extending || c->writers ? 0 : CACHE_SECONDS;
-		if (*seconds > 0)
-			told(c);
 	}
 	unlock(fs);
 	return has;
@@ -186,8 +178,6 @@ int cache_stat(struct fs *fs, struct node *n, struct stat *st, double *seconds)
 	if (may_remember(fs, n)) {
 		lock(fs);
 		bool taken = !n->cache.image && take_image(fs, n, &r);
-		if (taken)
-			told(&n->cache);
 		/* Another one was taken meanwhile: that is what the node shows. */
 		if (n->cache.image)
 			*st = n->cache.st;
@@ -200,6 +190,16 @@ int cache_stat(struct fs *fs, struct node *n, struct stat *st, double *seconds)
 	}
 	record_done(&r);
 	return 0;
+}
+
+void cache_tells(struct fs *fs, struct node *n, const struct stat *st)
+{
+	struct node_cache *c = &n->cache;
+
+	lock(fs);
+	if (c->image && !c->told_ns && changed_ns(&c->st) == changed_ns(st))
+		c->told_ns = clock_mono_ns();
+	unlock(fs);
 }
 
 /* A handle that reads `r` through the kernel's pages? */
@@ -218,24 +218,13 @@ static bool open_cached(struct fs *fs, struct node *n, const struct record *r, b
 	return true;
 }
 
-/* Who opens another version than is mapped here gets another node, and with that pages of its own. With a writer there is none: it sees what it wrote. */
-static bool part_from_mapping(struct fs *fs, struct node *n, const struct record *r)
+int cache_open(struct fs *fs, struct node *n, struct record *out, bool *cached)
 {
-	struct node_cache *c = &n->cache;
-
-	if (!c->fillers || c->filled == r->stored.main || c->writers)
-		return false;
-	nodes_part(&fs->nodes, n);
-	return true;
-}
-
-int cache_open(struct fs *fs, struct node *n, struct record *out, bool *cached, bool apart)
-{
-	bool taken = false, parted = false;
+	bool taken = false;
 
 	bool clash = true;
 	*cached = false;
-	for (int tries = 0; clash && !parted && tries < OPEN_TRIES; tries++) {
+	for (int tries = 0; clash && tries < OPEN_TRIES; tries++) {
 		int error = cache_record(fs, n, out);
 		if (error)
 			return error;
@@ -244,8 +233,6 @@ int cache_open(struct fs *fs, struct node *n, struct record *out, bool *cached, 
 			*cached = open_cached(fs, n, out, &taken);
 		/* Another version must not come into the pages that cached handles read. */
 		clash = !*cached && n->cache.readers && !is_image(&n->cache, out);
-		parted = apart && !*cached && !clash && part_from_mapping(fs, n, out);
-		clash = clash || parted;
 		n->cache.others += !*cached && !clash;
 		unlock(fs);
 		if (clash)
@@ -295,33 +282,12 @@ int cache_open_writer(struct fs *fs, struct node *n, const struct record *newest
 	return error;
 }
 
-void cache_fill(struct handle *h)
-{
-	struct node_cache *c = &h->node->cache;
-
-	if (h->cached || h->writable || !h->counted)
-		return;
-	pthread_mutex_lock(&h->lock);
-	uint64_t content = h->pin ? h->pin->record.stored.main : 0;
-	pthread_mutex_unlock(&h->lock);
-	lock(h->fs);
-	/* Of two that were open, with different versions, before one was mapped, the first. */
-	if (content && !h->fills && (!c->fillers || c->filled == content)) {
-		c->filled = content;
-		c->fillers++;
-		h->fills = true;
-	}
-	unlock(h->fs);
-}
-
-void cache_close(struct fs *fs, struct node *n, bool cached, bool writer, bool read, bool fills)
+void cache_close(struct fs *fs, struct node *n, bool cached, bool writer, bool read)
 {
 	struct node_cache *c = &n->cache;
 
 	lock(fs);
 	assert(cached ? c->readers > 0 : c->others > 0);
-	assert(!fills || c->fillers > 0);
-	c->fillers -= fills;
 	c->readers -= cached;
 	c->others -= !cached;
 	c->writers -= writer;
@@ -465,6 +431,14 @@ bool cache_settled(struct fs *fs, struct node *n)
 	return settled;
 }
 
+bool cache_told(struct fs *fs, struct node *n)
+{
+	lock(fs);
+	bool told = n->cache.told_ns;
+	unlock(fs);
+	return told;
+}
+
 bool cache_take_attributes(struct fs *fs, struct node *n, const struct record *newest)
 {
 	struct node_cache *c = &n->cache;
@@ -493,9 +467,9 @@ bool cache_freeze(struct fs *fs, struct node *n, bool *gone, struct node **paren
 			abort();
 		nodes_freeze(&fs->nodes, n);
 	}
-	*gone = *gone && frozen && c->sized;
-	if (*gone)
+	if (*gone && frozen)
 		c->st.st_nlink = 0;
+	*gone = *gone && frozen && c->sized;
 	unlock(fs);
 	return frozen;
 }

@@ -26,12 +26,13 @@ void cache_set_image(struct node_cache *c, const struct record *r);
 bool cache_has_image(struct fs *fs, struct node *n);
 /* The node's attributes and for how long the kernel may keep them; as view_record. */
 int cache_stat(struct fs *fs, struct node *n, struct stat *st, double *seconds);
+/* The kernel is about to be told these attributes, to keep. */
+void cache_tells(struct fs *fs, struct node *n, const struct stat *st);
 
 /* --- opens; each that succeeded is ended by cache_close --- */
 
-/* For reading, of what cache_record gives into *out. -ESTALE: the pages that cached handles, or a mapping, read are of another version. If that is a mapping of a
- * handle that is not cached, its name leads nowhere now; `apart`: such a one is not to share its pages. */
-int cache_open(struct fs *fs, struct node *n, struct record *out, bool *cached, bool apart);
+/* For reading, of what cache_record gives into *out. -ESTALE: cached handles read another version. */
+int cache_open(struct fs *fs, struct node *n, struct record *out, bool *cached);
 /* For reading `r`, which the node does not show any more. -ESTALE: it has cached handles on another version. */
 int cache_open_past(struct fs *fs, struct node *n, const struct record *r);
 /* For changing, through a handle or without one, what is `newest` (NULL: not published yet). -ESTALE: it was shown otherwise, or has cached handles, and
@@ -39,10 +40,8 @@ int cache_open_past(struct fs *fs, struct node *n, const struct record *r);
 int cache_open_writer(struct fs *fs, struct node *n, const struct record *newest);
 /* Who is about to change what a name leads to is sent to look it up again. The kernel does that once and then gives up, so nothing is to be in the way then. */
 void cache_await(struct fs *fs, struct node *n);
-/* A handle that is not cached fills pages, since it is mapped: until it is closed they are of what it reads. */
-void cache_fill(struct handle *h);
-/* `read`: the handle may have left pages of what it read; `fills`: it was one of those of cache_fill. */
-void cache_close(struct fs *fs, struct node *n, bool cached, bool writer, bool read, bool fills);
+/* `read`: the handle may have left pages of what it read. */
+void cache_close(struct fs *fs, struct node *n, bool cached, bool writer, bool read);
 
 /* --- what this mount changed, before it is answered --- */
 
@@ -62,6 +61,8 @@ bool cache_shows(struct fs *fs, struct node *n, const struct record *newest);
 /* Before the kernel is told to forget attributes of a node with cached handles, it must have taken the image's size, or be sure not to need it: a thread that was
  * just answered, but has not gone on, would not believe the answer any more, and read the image's pages with the size that there was before. False: not yet. */
 bool cache_settled(struct fs *fs, struct node *n);
+/* Was it told any? */
+bool cache_told(struct fs *fs, struct node *n);
 /* A change of nothing but attributes has made the node's newest record. If the one before it is the image, that one is from now on, and the kernel is to forget the
  * attributes. */
 bool cache_take_attributes(struct fs *fs, struct node *n, const struct record *newest);

@@ -8,6 +8,7 @@
 #include "fs/extend.h"
 #include "fs/stream.h"
 #include "fs/locks.h"
+#include "fs/mapped.h"
 #include "fs/view.h"
 
 #include <errno.h>
@@ -101,6 +102,7 @@ void handle_put(struct handle *h)
 	if (!h || atomic_fetch_sub(&h->refs, 1) != 1)
 		return;
 	pin_put(h->pin);
+	pin_put(h->mapped);
 	dirty_done(&h->dirty);
 	dirty_done(&h->frozen);
 	writer_free(&h->text);
@@ -120,8 +122,9 @@ void handle_close(struct handle *h)
 		h->next->at = h->at;
 	h->node->writers -= h->writable;
 	pthread_mutex_unlock(&fs->handles_lock);
+	mapped_close(h);
 	if (h->counted)
-		cache_close(fs, h->node, h->cached, h->changes, h->read, h->fills);
+		cache_close(fs, h->node, h->cached, h->changes, h->read);
 	locks_drop_handle(h);
 	exclusive_give_back(h);
 	handle_put(h);
@@ -141,6 +144,8 @@ void handles_drop(struct fs *fs)
 		n->handles = NULL;
 		pin_put(n->cache.extension);
 		n->cache.extension = NULL;
+		pin_put(n->cache.mapped);
+		n->cache.mapped = NULL;
 	}
 	while (left) {
 		struct handle *h = left;
@@ -477,8 +482,9 @@ void handle_read(struct handle *h, struct request *rq, size_t size, off_t offset
 		return;
 	}
 	pthread_mutex_lock(&h->lock);
-	struct pin *p = extend_content(h, true);
-	uint64_t end = h->cached ? p->record.size : handle_size(h), at = (uint64_t)offset;
+	bool maps = !handle_asked(rq) && mapped_is(h) && h->pin;
+	struct pin *p = maps ? mapped_content(h) : extend_content(h, true);
+	uint64_t end = h->cached || maps ? p->record.size : handle_size(h), at = (uint64_t)offset;
 	bool layers = !dirty_empty(&h->dirty) || !dirty_empty(&h->frozen);
 	h->answered = h->answered || (at == 0 && handle_asked(rq));
 	h->ended = h->ended || (at >= end && handle_asked(rq));

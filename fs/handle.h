@@ -43,7 +43,6 @@ struct handle {
 	bool cached;
 	bool changes; /* ... or by cache_open_writer */
 	atomic_bool read;
-	bool fills;                   /* it is one of the node's fillers; under the lock of the node table */
 	bool creates;                 /* made with its file, which may not be published yet */
 	bool runs;                    /* opened by execve(2), open for as long as the program runs */
 	pid_t opener;                 /* the thread */
@@ -56,6 +55,7 @@ struct handle {
 
 	pthread_mutex_t lock; /* over what follows */
 	struct pin *pin;      /* NULL: nothing below */
+	struct pin *mapped;   /* mapped.h: what its mappings are of; NULL: it has none */
 	uint64_t base_size;   /* of the file below the layers */
 	bool answered;        /* a read at offset 0 */
 	bool cut;             /* its opener was shown by stat(2) that the file is shorter than what is pinned */

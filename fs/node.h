@@ -48,8 +48,8 @@ struct node_cache {
 	uint32_t writers;      /* of those, the ones that may change the file */
 	struct pin *extension; /* extend.h: what READs of cached handles are answered from; NULL: from what they pinned */
 	bool extending;        /* and it is not the image yet */
-	uint64_t filled;       /* what open handles, none of them cached, filled pages of mappings from: the revision of the content */
-	uint32_t fillers;      /* how many such handles there are */
+	struct pin *mapped;    /* mapped.h: what the pages of its mappings are of, as long as there are */
+	uint32_t mappers;      /* handles that fill them */
 	int64_t told_ns;       /* when the kernel was first told the image's attributes, to keep; 0: not yet */
 	bool sized;            /* ... and has taken them: it reads pages with the size that goes with them */
 	bool put_off;          /* the notifier's alone: it comes back to the node */

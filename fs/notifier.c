@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How soon the notifier comes back to a node that is not settled. */
+/* How soon the notifier comes back to nodes that are not settled; later, if they are many. */
 #define PUT_OFF_MS 100
 
 struct job {
@@ -24,8 +24,9 @@ struct job {
 struct notifier {
 	struct fs *fs;
 	struct follow *follow;
-	struct job *put_off;  /* each node once */
-	int64_t again_ns;     /* when they are looked at */
+	struct job *put_off; /* each node once */
+	uint32_t put_off_count;
+	int64_t looked_ns;    /* when they were looked at last */
 	pthread_mutex_t lock; /* over what follows */
 	struct job *first;
 	struct job **last;
@@ -99,8 +100,7 @@ static void put_off(struct notifier *t, struct node *n, bool gone)
 	struct job *j;
 
 	if (!n->cache.put_off) {
-		if (!t->put_off)
-			t->again_ns = clock_mono_ns() + PUT_OFF_MS * 1000000ll;
+		t->put_off_count++;
 		j = new_job(t, n);
 		j->next = t->put_off;
 		t->put_off = j;
@@ -110,31 +110,32 @@ static void put_off(struct notifier *t, struct node *n, bool gone)
 		j->gone = j->gone || j->node == n;
 }
 
-/* The node keeps its image for now: whoever comes along a path goes by, and those who have it open are seen to once it is settled. */
-static bool keep_for_now(struct notifier *t, struct node *n, bool gone)
+/* The image is the newest version. What the kernel was told of it may have been another number of links, say, or another name's time. */
+static void forget_attributes(struct notifier *t, struct node *n)
 {
-	bool kept = freeze(t, n, gone);
-
-	if (kept)
-		put_off(t, n, gone);
-	return kept;
+	if (cache_settled(t->fs, n))
+		forget_inode(t, n, -1);
+	else if (cache_told(t->fs, n))
+		put_off(t, n, false);
 }
 
-/* Cached handles read the node's image: it stays, unless it is the newest version still, but for attributes, or for what was added at the end. */
+/* Cached handles read the node's image: it stays, unless it is the newest version still, but for attributes, or for what was added at the end. Before it is settled none of that
+ * can be told to those who have it open, but whoever comes along a path goes by, and the others are seen to later. */
 static bool keep(struct notifier *t, struct node *n, const struct mvcc_event *e)
 {
 	struct record r = {0};
 	int error = view_record(t->fs, n, &r);
-	bool kept = true;
+	bool settled = cache_settled(t->fs, n), gone = e && e->type == MVCC_EVENT_DELETE, kept = true;
 
-	if (!error && cache_shows(t->fs, n, &r))
-		;
-	else if (!cache_settled(t->fs, n))
-		kept = keep_for_now(t, n, e && e->type == MVCC_EVENT_DELETE);
-	else if (!error && e && e->attributes && e->rev.main == r.modified.main && cache_take_attributes(t->fs, n, &r))
+	if (!error && cache_shows(t->fs, n, &r)) {
+		forget_attributes(t, n);
+	} else if (!error && settled && e && e->attributes && e->rev.main == r.modified.main && cache_take_attributes(t->fs, n, &r)) {
 		forget_inode(t, n, -1);
-	else if (error || !extend(t, n))
-		kept = freeze(t, n, e && e->type == MVCC_EVENT_DELETE);
+	} else if (error || !settled || !extend(t, n)) {
+		kept = freeze(t, n, gone);
+		if (kept && !cache_settled(t->fs, n))
+			put_off(t, n, gone);
+	}
 	record_done(&r);
 	return kept;
 }
@@ -214,12 +215,14 @@ static struct job *next_job(struct notifier *t)
 /* In how many milliseconds there is more to do; -1: there is nothing. */
 static int do_put_off(struct notifier *t)
 {
-	int64_t left_ns = t->again_ns - clock_mono_ns();
+	int64_t wait_ns = (PUT_OFF_MS + t->put_off_count) * 1000000ll - (clock_mono_ns() - t->looked_ns);
 
-	if (t->put_off && left_ns > 0)
-		return (int)(left_ns / 1000000) + 1;
+	if (t->put_off && wait_ns > 0)
+		return (int)(wait_ns / 1000000) + 1;
 	struct job *due = t->put_off;
 	t->put_off = NULL;
+	t->put_off_count = 0;
+	t->looked_ns = clock_mono_ns();
 	while (due) {
 		struct job *j = due;
 		due = j->next;

@@ -127,6 +127,8 @@ static void getattr_live(struct request *rq, int error)
 		error = stat_live(rq, &st, &seconds);
 	if (!error && S_ISREG(st.st_mode))
 		extend_show_size(rq->fs, rq->node, rq->pid, (uint64_t)st.st_size);
+	if (!error && seconds > 0)
+		cache_tells(rq->fs, rq->node, &st);
 	if (error)
 		request_error(rq, error);
 	else
@@ -253,7 +255,7 @@ static void setattr_done(struct request *rq, int error)
 	if (!error && resizes)
 		cache_changed(rq->fs, rq->node, now);
 	if (resizes)
-		cache_close(rq->fs, rq->node, false, true, false, false);
+		cache_close(rq->fs, rq->node, false, true, false);
 	if (error == -ESTALE && stat_overtaken(rq, &st) == 0) {
 		setattr_shown(rq, &st);
 		request_attr(rq, &st, 0);

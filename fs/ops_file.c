@@ -87,8 +87,6 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
 		afresh = h->answered || h->cut;
 		pthread_mutex_unlock(&h->lock);
 	}
-	if (!asked)
-		cache_fill(h);
 	rq->size = size;
 	rq->offset = offset;
 	if (afresh)

@@ -5,6 +5,7 @@
 #include "fs/control.h"
 #include "fs/entry.h"
 #include "fs/exclusive.h"
+#include "fs/mapped.h"
 #include "fs/numbers.h"
 #include "fs/publish.h"
 #include "fs/rewalk.h"
@@ -34,8 +35,14 @@ static void describe(struct fuse_file_info *file, struct handle *h)
 
 static int count_reader(struct request *rq, struct record *r, bool *cached)
 {
-	int error = cache_open(rq->fs, rq->node, r, cached, !rewalk_again(rq));
+	int error = cache_open(rq->fs, rq->node, r, cached);
 
+	/* The kernel walks again once. */
+	if (!error && !*cached && !rewalk_again(rq) && mapped_part(rq->fs, rq->node, r)) {
+		cache_close(rq->fs, rq->node, false, false, false);
+		record_done(r);
+		return -ESTALE;
+	}
 	if (error != -ESTALE)
 		return error;
 	error = rewalk_found_record(rq, r);
@@ -88,7 +95,7 @@ static void open_now(struct request *rq, int error)
 		error = count_open(rq, &r, &cached);
 	if (!error && !S_ISREG(r.mode)) {
 		if (rq->node->kind == NODE_LIVE)
-			cache_close(rq->fs, rq->node, cached, writing(rq->file.flags), false, false);
+			cache_close(rq->fs, rq->node, cached, writing(rq->file.flags), false);
 		error = S_ISDIR(r.mode) ? -EISDIR : -EINVAL;
 	}
 	if (error) {

@@ -57,6 +57,13 @@ static void unmap(const char *text)
 	munmap((void *)text, SIZE);
 }
 
+/* The kernel has to ask for them again. */
+static void forget_pages(int fd, const char *text)
+{
+	assert_int_equal(madvise((void *)text, SIZE, MADV_DONTNEED), 0);
+	assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+}
+
 static void assert_reads(int fd, off_t from, char letter)
 {
 	static char text[SIZE + 1];
@@ -88,6 +95,30 @@ static void a_mapping_is_of_what_its_handle_reads(void **state)
 	assert_int_equal(file_write(at(c, 0, "f"), pages_of('c')), 0);
 	assert_reads(fd, 0, 'b');
 	assert_reads(fd, 0, 'c');
+	/* That moved the handle, but not what is mapped of it. */
+	forget_pages(fd, text);
+	assert_true(shows(text, SIZE, 'b'));
+	unmap(text);
+	close(fd);
+}
+
+/* A descriptor leads to the node that it is of, and to no other. */
+static void a_mapped_file_can_be_opened_by_a_descriptor(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(2, NULL);
+	assert_int_equal(file_write(at(c, 0, "f"), pages_of('a')), 0);
+	int fd = open_at(c, 1, "f");
+	const char *text = map(fd);
+	assert_true(shows(text, SIZE, 'a'));
+	assert_int_equal(file_write(at(c, 0, "f"), pages_of('b')), 0);
+	for (int i = 0; i < 3; i++) {
+		int again = open(path("/proc/self/fd/%d", fd), O_RDONLY | O_CLOEXEC);
+		assert_true(again >= 0);
+		assert_reads(again, 0, 'b');
+		close(again);
+	}
+	assert_true(shows(text, SIZE, 'a'));
 	unmap(text);
 	close(fd);
 }
@@ -218,7 +249,8 @@ static void a_program_runs_on_while_its_file_is_written_over(void **state)
 	(void)state;
 	struct cluster *c = cluster_up(2, NULL);
 	install_program(c, "/bin/dash");
-	const char *const argv[] = {at(c, 1, "program"), "-c", "while :; do echo beat; sleep 0.02; done", NULL};
+	const char *const argv[] = {at(c, 1, "program"), "-c",
+				    "trap 'exec /proc/self/exe -c \"exit 7\"' TERM; while :; do echo beat; sleep 0.02; done", NULL};
 	int pid = run_spawn(argv, path("%s/beats", c->dir));
 	assert_true(pid > 0);
 	assert_runs(c);
@@ -227,9 +259,10 @@ static void a_program_runs_on_while_its_file_is_written_over(void **state)
 		run_ok(path("test \"$(%s -c 'echo new')\" = new", at(c, 1, "program")));
 		assert_runs(c);
 	}
+	/* It starts itself anew. */
 	assert_int_equal(kill(pid, SIGTERM), 0);
 	assert_true(run_wait(pid, SHOWN_MS, &status));
-	assert_int_equal(status, 128 + SIGTERM);
+	assert_int_equal(status, 7);
 	unlink(path("%s/beats", c->dir));
 }
 
@@ -238,9 +271,13 @@ static void a_program_runs_on_while_its_file_is_written_over(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_mapping_is_of_what_its_handle_reads), TEST(revisions_are_mapped_side_by_side_on_a_linearizable_mount),
-		TEST(and_if_that_mount_writes_them),         TEST(revisions_are_mapped_side_by_side_on_a_serial_mount),
-		TEST(and_if_a_serial_mount_writes_them),     TEST(a_program_runs_on_while_its_file_is_written_over),
+		TEST(a_mapping_is_of_what_its_handle_reads),
+		TEST(a_mapped_file_can_be_opened_by_a_descriptor),
+		TEST(revisions_are_mapped_side_by_side_on_a_linearizable_mount),
+		TEST(and_if_that_mount_writes_them),
+		TEST(revisions_are_mapped_side_by_side_on_a_serial_mount),
+		TEST(and_if_a_serial_mount_writes_them),
+		TEST(a_program_runs_on_while_its_file_is_written_over),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
