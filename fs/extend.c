@@ -1,6 +1,7 @@
 #include "fs/extend.h"
 
 #include "fs/cache.h"
+#include "fs/mapped.h"
 #include "fs/view.h"
 
 #include <stdlib.h>
@@ -40,10 +41,14 @@ void extend_handle(struct handle *h, struct record *newest)
 	struct pin *from = may_move(h) ? pin_hold(h->pin) : NULL;
 	pthread_mutex_unlock(&h->lock);
 	bool extends = from && from->record.stored.main != newest->stored.main && mvcc_extends(h->fs->mvcc, &from->record, newest) == 1;
+	struct pin *mapped = NULL;
 	pthread_mutex_lock(&h->lock);
-	if (extends && h->pin == from && may_move(h))
+	if (extends && h->pin == from && may_move(h)) {
 		handle_pin(h, newest);
+		mapped = mapped_extend(h, from);
+	}
 	pthread_mutex_unlock(&h->lock);
+	pin_put(mapped);
 	pin_put(from);
 	record_done(newest);
 }

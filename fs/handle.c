@@ -487,7 +487,7 @@ void handle_read(struct handle *h, struct request *rq, size_t size, off_t offset
 	uint64_t end = h->cached || maps ? p->record.size : handle_size(h), at = (uint64_t)offset;
 	bool layers = !dirty_empty(&h->dirty) || !dirty_empty(&h->frozen);
 	h->answered = h->answered || (at == 0 && handle_asked(rq));
-	h->ended = h->ended || (at >= end && handle_asked(rq));
+	h->ended = h->ended || at >= end;
 	if (size > end - at)
 		size = (size_t)(end - at);
 	if (at < end && layers)

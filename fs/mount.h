@@ -9,6 +9,13 @@
 #include <sys/types.h>
 
 #define REWALKS 256u
+#define MAPPED_VISITORS 256u
+
+/* Of mapped.h: a thread that was sent back from a file; under the lock of the node table. */
+struct mapped_visitor {
+	pid_t thread;
+	uint64_t ino;
+};
 
 struct fs {
 	struct store *store;
@@ -39,6 +46,7 @@ struct fs {
 	pthread_cond_t idle; /* no request under way */
 	uint64_t under_way;
 	_Atomic uint64_t rewalks[REWALKS]; /* of rewalk.h */
+	struct mapped_visitor mapped_visitors[MAPPED_VISITORS];
 };
 
 static inline struct fs *fs_of(fuse_req_t req)

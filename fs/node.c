@@ -289,12 +289,22 @@ static struct node *make(struct nodes *t, struct node *parent, const char *name,
 	return n;
 }
 
+/* Is it mapped with other content than somebody has come to open? With a writer there is one node. */
+static bool is_parted(const struct node *n)
+{
+	return n->cache.parted && n->cache.mapped && !n->cache.writers;
+}
+
 /* What is bound to the name, if it stands for this and may be shown as it is; else NULL, and the name is free. */
 static struct node *find_standing(struct nodes *t, struct node *parent, const char *name, const struct node_target *target)
 {
 	struct node *n = find(t, parent, name);
 
 	if (n && (n->kind != target->kind || n->rev != target->rev || n->ino != target->ino || n->type != (target->mode & S_IFMT))) {
+		loosen(t, n);
+		n = NULL;
+	}
+	if (n && is_parted(n)) {
 		loosen(t, n);
 		n = NULL;
 	}
@@ -513,7 +523,7 @@ struct node *nodes_walk(struct nodes *t, const char *path, size_t size)
 
 static bool stands_for(const struct node *n, uint64_t ino, mode_t mode)
 {
-	return n->kind == NODE_LIVE && n->ino == ino && n->type == (mode & S_IFMT) && !n->cache.frozen;
+	return n->kind == NODE_LIVE && n->ino == ino && n->type == (mode & S_IFMT) && !n->cache.frozen && !is_parted(n);
 }
 
 struct node *nodes_enter_past(struct nodes *t, struct node *parent, const char *name, const struct node_target *target, bool leads)

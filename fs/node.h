@@ -50,6 +50,7 @@ struct node_cache {
 	bool extending;        /* and it is not the image yet */
 	struct pin *mapped;    /* mapped.h: what the pages of its mappings are of, as long as there are */
 	uint32_t mappers;      /* handles that fill them */
+	bool parted;           /* while it is mapped its name is to lead to another node, once it is looked up */
 	int64_t told_ns;       /* when the kernel was first told the image's attributes, to keep; 0: not yet */
 	bool sized;            /* ... and has taken them: it reads pages with the size that goes with them */
 	bool put_off;          /* the notifier's alone: it comes back to the node */

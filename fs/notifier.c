@@ -133,7 +133,7 @@ static bool keep(struct notifier *t, struct node *n, const struct mvcc_event *e)
 		forget_inode(t, n, -1);
 	} else if (error || !settled || !extend(t, n)) {
 		kept = freeze(t, n, gone);
-		if (kept && !cache_settled(t->fs, n))
+		if (kept && (!settled || !cache_settled(t->fs, n)))
 			put_off(t, n, gone);
 	}
 	record_done(&r);

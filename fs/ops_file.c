@@ -79,10 +79,10 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
 		control_read(rq, h, size, offset);
 		return;
 	}
-	bool afresh = false, asked = handle_asked(rq);
+	bool afresh = false;
 	h->read = true;
 	/* Behind the kernel's pages there is one version. */
-	if (asked && offset == 0 && !h->cached && rq->node->kind == NODE_LIVE && rq->node->ino && !rq->node->cancelled) {
+	if (offset == 0 && handle_asked(rq) && !h->cached && rq->node->kind == NODE_LIVE && rq->node->ino && !rq->node->cancelled) {
 		pthread_mutex_lock(&h->lock);
 		afresh = h->answered || h->cut;
 		pthread_mutex_unlock(&h->lock);
@@ -91,7 +91,7 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
 	rq->offset = offset;
 	if (afresh)
 		request_read(rq, read_afresh);
-	else if (asked && extend_wanted(h, offset))
+	else if (extend_wanted(h, offset))
 		request_read(rq, read_on);
 	else
 		handle_read(h, rq, size, offset);

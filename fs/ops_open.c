@@ -37,8 +37,7 @@ static int count_reader(struct request *rq, struct record *r, bool *cached)
 {
 	int error = cache_open(rq->fs, rq->node, r, cached);
 
-	/* The kernel walks again once. */
-	if (!error && !*cached && !rewalk_again(rq) && mapped_part(rq->fs, rq->node, r)) {
+	if (!error && !*cached && mapped_part(rq, r)) {
 		cache_close(rq->fs, rq->node, false, false, false);
 		record_done(r);
 		return -ESTALE;

@@ -118,7 +118,36 @@ static void a_mapped_file_can_be_opened_by_a_descriptor(void **state)
 		assert_reads(again, 0, 'b');
 		close(again);
 	}
+	/* But a path goes by it. */
+	int other = open_at(c, 1, "f");
+	const char *new = map(other);
+	assert_true(shows(new, SIZE, 'b'));
 	assert_true(shows(text, SIZE, 'a'));
+	unmap(new);
+	close(other);
+	assert_int_equal(rename(at(c, 0, "f"), at(c, 0, "g")), 0);
+	assert_int_equal(open(at(c, 1, "f"), O_RDONLY), -1);
+	assert_int_equal(errno, ENOENT);
+	unmap(text);
+	close(fd);
+}
+
+/* A handle that goes on in what was added, and is mapped again. */
+static void a_file_that_grows_is_mapped_again(void **state)
+{
+	(void)state;
+	char added[2];
+	struct cluster *c = cluster_up(2, NULL);
+	assert_int_equal(file_write(at(c, 0, "f"), "some"), 0);
+	int fd = open_at(c, 1, "f");
+	const char *text = map(fd);
+	assert_string_equal(text, "some");
+	assert_int_equal(pread(fd, added, 2, 4), 0);
+	assert_int_equal(file_append(at(c, 0, "f"), "+a"), 0);
+	assert_int_equal(pread(fd, added, 2, 4), 2);
+	unmap(text);
+	text = map(fd);
+	assert_string_equal(text, "some+a");
 	unmap(text);
 	close(fd);
 }
@@ -255,6 +284,9 @@ static void a_program_runs_on_while_its_file_is_written_over(void **state)
 	assert_true(pid > 0);
 	assert_runs(c);
 	install_program(c, "/bin/bash");
+	/* Many at once, none of which has looked the name up again. */
+	run_ok(path("test $(for i in 1 2 3 4 5 6 7 8; do %s -c 'echo new' & done | grep -c new) = 8", at(c, 1, "program")));
+	assert_runs(c);
 	for (int i = 0; i < 3; i++) {
 		run_ok(path("test \"$(%s -c 'echo new')\" = new", at(c, 1, "program")));
 		assert_runs(c);
@@ -271,13 +303,10 @@ static void a_program_runs_on_while_its_file_is_written_over(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_mapping_is_of_what_its_handle_reads),
-		TEST(a_mapped_file_can_be_opened_by_a_descriptor),
-		TEST(revisions_are_mapped_side_by_side_on_a_linearizable_mount),
-		TEST(and_if_that_mount_writes_them),
-		TEST(revisions_are_mapped_side_by_side_on_a_serial_mount),
-		TEST(and_if_a_serial_mount_writes_them),
-		TEST(a_program_runs_on_while_its_file_is_written_over),
+		TEST(a_mapping_is_of_what_its_handle_reads), TEST(a_mapped_file_can_be_opened_by_a_descriptor),
+		TEST(a_file_that_grows_is_mapped_again),     TEST(revisions_are_mapped_side_by_side_on_a_linearizable_mount),
+		TEST(and_if_that_mount_writes_them),         TEST(revisions_are_mapped_side_by_side_on_a_serial_mount),
+		TEST(and_if_a_serial_mount_writes_them),     TEST(a_program_runs_on_while_its_file_is_written_over),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,6 +44,7 @@ struct hunt {
 struct actor {
 	struct hunt *h;
 	int node;
+	bool maps; /* one on each mount: mappings of handles that were open before share their pages */
 	unsigned seed;
 	char name[192];
 	char text[(size_t)LINE * PART + LINE];
@@ -235,7 +236,8 @@ static void look_again(struct actor *a, struct held *d)
 		read_back(a, d);
 		break;
 	case 1:
-		map_it(a, d);
+		if (a->maps)
+			map_it(a, d);
 		break;
 	default:
 		read_on(a, d);
@@ -291,7 +293,7 @@ static pid_t start(struct hunt *h, int i, unsigned seed, void (*work)(struct act
 
 	if (pid != 0)
 		return pid;
-	actor = (struct actor){.h = h, .seed = seed + (unsigned)i, .node = i % NODES};
+	actor = (struct actor){.h = h, .seed = seed + (unsigned)i, .node = i % NODES, .maps = i > NODES};
 	work(&actor);
 	_exit(0);
 }
