@@ -1,6 +1,12 @@
 #include "fs/mapped.h"
 
+#include "base/clock.h"
+#include "fs/rewalk.h"
+
 #include <assert.h>
+
+/* A second walk is over by then. */
+#define VISITOR_NS 5000000000ll
 
 static void lock(struct fs *fs)
 {
@@ -55,36 +61,37 @@ static bool same_content(struct fs *fs, const struct record *mapped, const struc
 	return mapped->stored.main == r->stored.main || (mapped->size == r->size && mvcc_extends(fs->mvcc, mapped, r) == 1);
 }
 
-/* With the table's lock held: was this thread sent back from this file when it last opened one? It is not, twice. */
-static bool was_sent_back(struct fs *fs, pid_t thread, uint64_t ino)
+bool mapped_sent_back(struct request *rq)
 {
-	struct mapped_visitor *v = &fs->mapped_visitors[(uint32_t)thread % MAPPED_VISITORS];
-	bool was = v->thread == thread && v->ino == ino;
+	struct mapped_visitor *v = &rq->fs->mapped_visitors[(uint32_t)rq->pid % MAPPED_VISITORS];
+	bool was = false;
 
-	if (v->thread == thread)
-		*v = (struct mapped_visitor){0};
-	return was;
+	lock(rq->fs);
+	if (v->thread == rq->pid) {
+		was = v->ino == rq->node->ino && clock_mono_ns() - v->at_ns < VISITOR_NS;
+		v->thread = 0;
+	}
+	unlock(rq->fs);
+	return was || rewalk_again(rq);
 }
 
 bool mapped_part(struct request *rq, const struct record *r)
 {
 	struct fs *fs = rq->fs;
-	struct node *n = rq->node;
-	struct node_cache *c = &n->cache;
+	struct node_cache *c = &rq->node->cache;
 
 	lock(fs);
-	bool again = was_sent_back(fs, rq->pid, n->ino);
-	struct pin *mapped = again || c->writers ? NULL : pin_hold(c->mapped);
+	struct pin *mapped = c->writers || !rq->pid ? NULL : pin_hold(c->mapped);
 	unlock(fs);
 	if (!mapped)
 		return false;
 	bool part = !same_content(fs, &mapped->record, r);
 	pin_put(mapped);
 	lock(fs);
-	part = part && !c->writers;
+	part = part && c->mapped && !c->writers;
 	if (part) {
 		c->parted = true;
-		fs->mapped_visitors[(uint32_t)rq->pid % MAPPED_VISITORS] = (struct mapped_visitor){rq->pid, n->ino};
+		fs->mapped_visitors[(uint32_t)rq->pid % MAPPED_VISITORS] = (struct mapped_visitor){rq->pid, rq->node->ino, clock_mono_ns()};
 	}
 	unlock(fs);
 	return part;

@@ -13,8 +13,9 @@
 
 /* Of mapped.h: a thread that was sent back from a file; under the lock of the node table. */
 struct mapped_visitor {
-	pid_t thread;
+	pid_t thread; /* 0: nobody */
 	uint64_t ino;
+	int64_t at_ns;
 };
 
 struct fs {

@@ -523,7 +523,7 @@ struct node *nodes_walk(struct nodes *t, const char *path, size_t size)
 
 static bool stands_for(const struct node *n, uint64_t ino, mode_t mode)
 {
-	return n->kind == NODE_LIVE && n->ino == ino && n->type == (mode & S_IFMT) && !n->cache.frozen && !is_parted(n);
+	return n->kind == NODE_LIVE && n->ino == ino && n->type == (mode & S_IFMT) && !n->cache.frozen;
 }
 
 struct node *nodes_enter_past(struct nodes *t, struct node *parent, const char *name, const struct node_target *target, bool leads)
@@ -532,7 +532,7 @@ struct node *nodes_enter_past(struct nodes *t, struct node *parent, const char *
 	struct node *there = find(t, parent, name);
 	struct node *n = there && stands_for(there, target->ino, target->mode) ? there : NULL;
 	for (struct node *l = n ? NULL : t->loose; l && !n; l = l->loose_next)
-		if (stands_for(l, target->ino, target->mode))
+		if (stands_for(l, target->ino, target->mode) && !is_parted(l))
 			n = l;
 	if (!n) {
 		if (leads)

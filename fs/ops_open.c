@@ -35,9 +35,10 @@ static void describe(struct fuse_file_info *file, struct handle *h)
 
 static int count_reader(struct request *rq, struct record *r, bool *cached)
 {
+	bool sent_back = mapped_sent_back(rq);
 	int error = cache_open(rq->fs, rq->node, r, cached);
 
-	if (!error && !*cached && mapped_part(rq, r)) {
+	if (!error && !*cached && !sent_back && mapped_part(rq, r)) {
 		cache_close(rq->fs, rq->node, false, false, false);
 		record_done(r);
 		return -ESTALE;

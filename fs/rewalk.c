@@ -23,11 +23,16 @@ static bool is_of(uint64_t slot, const struct request *rq)
 	return slot && slot >> 32 == (uint32_t)rq->pid;
 }
 
-bool rewalk_is(const struct request *rq)
+bool rewalk_again(const struct request *rq)
 {
 	uint64_t slot = atomic_load(slot_of(rq));
 
-	return rq->fs->config.linearizable && is_of(slot, rq) && now_ms() - (uint32_t)slot < EXPECTED_MS;
+	return is_of(slot, rq) && now_ms() - (uint32_t)slot < EXPECTED_MS;
+}
+
+bool rewalk_is(const struct request *rq)
+{
+	return rq->fs->config.linearizable && rewalk_again(rq);
 }
 
 /* What a walk was for is asked of its end; lookups, and permissions of directories on the way, do not end it, nor does what the kernel reads ahead. */

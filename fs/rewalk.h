@@ -18,6 +18,8 @@
 
 /* Is this LOOKUP made because ESTALE was answered? */
 bool rewalk_is(const struct request *rq);
+/* Was this thread answered ESTALE, and nothing about a file since? On any mount. */
+bool rewalk_again(const struct request *rq);
 /* The request is answered like this. */
 void rewalk_answered(struct request *rq, int error);
 /* Notes what was found of the request's node when it was looked up last; as soon as the request came, for it may be waiting when the node's name is next
