@@ -78,7 +78,7 @@ static bool version_entry(const struct directory *d, size_t index, char text[32]
 	snprintf(text, 32, "%" PRIu64, d->versions[index].rev.main);
 	*name = text;
 	st->st_ino = view_ino(d->node->number, d->versions[index].rev.main);
-	st->st_mode = S_IFREG;
+	st->st_mode = 0; /* whatever it was then */
 	return true;
 }
 

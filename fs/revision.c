@@ -32,10 +32,14 @@ static int step_back(struct fs *fs, struct span key, uint64_t back, uint64_t *re
 	if (error)
 		return error;
 	bool deleted = count && v[count - 1].tombstone;
+	/* What stood at the floor hides what was before, if there was anything. */
+	bool floor = count && v[0].rev.main <= mvcc_compact_revision(fs->mvcc);
 	drop_tombstones(v, &count);
 	/* Counted from the end: the live version is number 0, if there is one. */
 	uint64_t index = deleted ? back : back + 1;
-	if (index == 0 || index > count)
+	if (index > count && floor)
+		error = -ENODATA;
+	else if (index == 0 || index > count)
 		error = -ENOENT;
 	else
 		*rev = v[count - (size_t)index].rev.main;

@@ -155,6 +155,7 @@ static void a_compacted_tree_cannot_be_opened(struct cluster *c)
 	assert_int_equal(try_open(at(c, 0, path("@%d/old/f", then)), O_RDONLY), -ENODATA);
 	assert_int_equal(try_open(at(c, 0, path("@%d/old", then)), O_RDONLY | O_DIRECTORY), -ENODATA);
 	assert_int_equal(try_open(at(c, 0, path("old/f@%d", then)), O_RDONLY), -ENODATA);
+	assert_int_equal(try_open(at(c, 0, "old/f@-1"), O_RDONLY), -ENODATA);
 	char text[4];
 	assert_int_equal(read(fd, text, sizeof(text)), 1);
 	assert_int_equal(text[0], '1');
@@ -299,6 +300,9 @@ static void programs_read_the_past(struct cluster *c)
 	shell(0, "-two\n+TWO\n", path("cd %s && git diff --no-index conf/app@-1 conf/app | grep '^[-+][a-zA-Z]'", m));
 	shell(0, "", path("cd %s && git diff --no-index --exit-code conf/app@%llu @%llu/conf/app", m, then, then));
 	shell(0, "conf/sub/link\n", path("cd %s/@%llu && find conf -lname '../app'", m, then));
+	/* The versions of a directory are directories. */
+	shell(0, "0\n", path("cd %s && test -n \"$(ls conf@)\" && find conf@ -mindepth 1 -maxdepth 1 ! -type d | wc -l", m));
+	shell(0, "0\n", path("cd %s && test -n \"$(ls conf/app@)\" && find conf/app@ -mindepth 1 ! -type f | wc -l", m));
 	shell(0, "conf/app:2:two\n", path("cd %s/@%llu && grep -rn two conf --exclude=large --devices=skip", m, then));
 }
 
