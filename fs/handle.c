@@ -384,15 +384,29 @@ void handle_written_by(struct handle *h, uint32_t uid)
 	h->attr.mode = without_privileges(h->attr.mode);
 }
 
+/* What a file takes of the quota is its size; what it takes already was admitted. Others may have made it larger since it was opened: what is appended comes
+ * on top of that. */
+static int admit(struct handle *h, uint64_t size, bool append)
+{
+	struct record r = {0};
+	int error = size > h->base_size ? store_admit(h->fs->store, size - h->base_size) : 0;
+
+	if (error && !append && view_record_by_ino(h->fs, h->node, &r) == 0 && r.size > h->base_size)
+		error = size > r.size ? store_admit(h->fs->store, size - r.size) : 0;
+	record_done(&r);
+	return error;
+}
+
 int handle_write(struct handle *h, const void *data, size_t size, off_t offset, bool append)
 {
 	uint64_t below = dirty_size(&h->frozen, h->base_size);
-	uint64_t at = append ? dirty_size(&h->dirty, below) : (uint64_t)offset;
+	uint64_t end = dirty_size(&h->dirty, below);
+	uint64_t at = append ? end : (uint64_t)offset;
 	uint64_t max = h->fs->settings->max_file;
 
 	if (size > max || at > max - size)
 		return -EFBIG;
-	int error = store_admit(h->fs->store, h->dirty.bytes + size);
+	int error = admit(h, at + size > end ? at + size : end, append);
 	if (!error && append)
 		error = dirty_append(&h->dirty, below, data, size);
 	else if (!error)
@@ -408,7 +422,9 @@ int handle_truncate(struct handle *h, uint64_t size)
 
 	if (size > h->fs->settings->max_file)
 		return -EFBIG;
-	int error = dirty_truncate(&h->dirty, below, size);
+	int error = size > dirty_size(&h->dirty, below) ? admit(h, size, false) : 0;
+	if (!error)
+		error = dirty_truncate(&h->dirty, below, size);
 	if (error)
 		return error;
 	touched(h);

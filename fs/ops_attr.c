@@ -292,6 +292,8 @@ static void setattr_submit(struct request *rq, int error)
 		cache_await(rq->fs, rq->node);
 	if (!error)
 		error = ownership_check(rq, &r);
+	if (!error && rq->to_set & FUSE_SET_ATTR_SIZE && (uint64_t)rq->attr.st_size > r.size)
+		error = store_admit(rq->fs->store, (uint64_t)rq->attr.st_size - r.size);
 	if (!error && rq->to_set & FUSE_SET_ATTR_SIZE)
 		error = cache_open_writer(rq->fs, rq->node, &r);
 	record_done(&r);

@@ -130,14 +130,32 @@ void housekeeping_hashes(struct store *s)
 
 /* --- quota --- */
 
-int store_admit(struct store *s, uint64_t bytes)
+static bool fits(struct store *s, uint64_t bytes)
 {
 	struct mvcc_stats stats;
 	mvcc_stats(s->mvcc, &stats);
-	if (s->config.quota == 0 || stats.live_bytes + bytes <= s->config.quota)
+	return s->config.quota == 0 || (stats.live_bytes <= s->config.quota && bytes <= s->config.quota - stats.live_bytes);
+}
+
+int store_admit(struct store *s, uint64_t bytes)
+{
+	if (fits(s, bytes))
 		return 0;
-	atomic_store(&s->refused_bytes, bytes);
+	/* One file that is far too large says little about the others. */
+	uint64_t most = s->config.quota / 8;
+	atomic_store(&s->refused_bytes, bytes < most ? bytes : most);
 	return -ENOSPC;
+}
+
+int store_admit_value(struct store *s, struct span key, uint64_t size)
+{
+	struct record r = {0};
+	if (fits(s, size))
+		return 0;
+	int error = mvcc_get(s->mvcc, key, 0, &r);
+	uint64_t was = error ? 0 : r.size;
+	record_done(&r);
+	return !error && size <= was ? 0 : store_admit(s, size - was);
 }
 
 bool housekeeping_quota_reached(struct store *s, const struct mvcc_stats *stats)

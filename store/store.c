@@ -332,7 +332,7 @@ static int admit(struct store *s, const struct command *c)
 {
 	switch (c->type) {
 	case COMMAND_PUT:
-		return c->value.size > s->config.max_file ? -EFBIG : store_admit(s, c->value.size);
+		return c->value.size > s->config.max_file ? -EFBIG : store_admit_value(s, c->key, c->value.size);
 	case COMMAND_TXN:
 		return c->value.size > TXN_BYTES_MAX ? -EMSGSIZE : 0;
 	case COMMAND_LOAD:

@@ -98,8 +98,9 @@ struct locks *store_locks(struct store *s);
 /* What changes on this node's store, as it is applied (watch.h). */
 struct watch_hub *store_watch(struct store *s);
 const struct store_config *store_settings(const struct store *s); /* as in force; strings owned by the store */
-/* -ENOSPC if this node's live data would pass quota= with `bytes` more. */
+/* -ENOSPC if this node's live data would pass quota= with `bytes` more; or with a value of this size under the key, in place of what is there. */
 int store_admit(struct store *s, uint64_t bytes);
+int store_admit_value(struct store *s, struct span key, uint64_t size);
 /* May a read be answered from this node's state without asking the others? -EIO once it is known to have diverged from theirs. */
 int store_readable(struct store *s);
 

@@ -25,7 +25,7 @@ static int put_command(struct store *s, const struct request *r, struct command 
 		return refuse(out, -EINVAL, r->key, "not a valid key");
 	if (r->value.size > store_settings(s)->max_file)
 		return refuse(out, -EFBIG, r->key, "larger than max_file=");
-	int rc = store_admit(s, r->value.size);
+	int rc = store_admit_value(s, r->key, r->value.size);
 	if (rc)
 		return refuse(out, rc, r->key, "no room: the store is at its quota= (deleting still works)");
 	c->type = COMMAND_PUT;

@@ -63,7 +63,11 @@ static void the_floor_is_the_same_on_every_node_and_path(void **state)
 		assert_string_equal(names, path("%s %s ", number(last - 1), number(last)));
 		assert_true(file_is(path("%s/d/f@/%s", mount, number(last - 1)), "4"));
 		assert_true(file_is(path("%s/d/f@-1", mount), "4"));
+		/* There was one before that; but none of a file that is newer. */
+		assert_int_equal(try_open(path("%s/d/f@-2", mount), O_RDONLY), -ENODATA);
 	}
+	assert_int_equal(file_write(path("%s/d/new", m), "1"), 0);
+	assert_int_equal(try_open(path("%s/d/new@-1", m), O_RDONLY), -ENOENT);
 	/* Each has applied the same, and has deleted as much of it as it has: one hash, and the same one after a restart. */
 	node_end(c, 2);
 	node_start(c, 2);
@@ -220,6 +224,55 @@ static bool has_diverged(void *ctx)
 	return health_says(ctx, 2, "diverged at index");
 }
 
+static void what_a_file_takes_of_the_quota_is_its_size(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(1, "quota=8M");
+	const char *m = c->nodes[0].mount, *f = path("%s/f", m);
+	size_t size = 5u << 20;
+	char *data = malloc(size);
+	/* Written again it takes what it took; by a file, over its bytes, or by a key. */
+	for (int i = 0; i < 3; i++) {
+		memset(data, 'a' + i, size);
+		assert_int_equal(file_put(f, i == 2 ? 0 : O_TRUNC, data, size), 0);
+	}
+	struct run_result r;
+	for (int i = 0; i < 2; i++) {
+		run_shell(&r, "head -c 1900K /dev/zero | %s --endpoints %s put key -", tallyctl_binary(), c->nodes[0].data);
+		if (r.status != 0)
+			cluster_fail("put: %s", r.err);
+		run_done(&r);
+	}
+	/* Of writers who opened it empty, each at a place of its own, none counts what the others wrote. */
+	int parts[4];
+	assert_int_equal(file_put(f, O_TRUNC, data, 0), 0);
+	for (int i = 0; i < 4; i++)
+		assert_true((parts[i] = open(f, O_WRONLY | O_CLOEXEC)) >= 0);
+	for (int i = 0; i < 4; i++) {
+		size_t part = size / 4;
+		assert_int_equal(pwrite(parts[i], data, part, (off_t)(part * (size_t)i)), part);
+		assert_int_equal(close(parts[i]), 0);
+	}
+	/* Made larger, by whatever call, it is refused, and stays what it was. */
+	assert_int_equal(truncate(f, 60 << 20), -1);
+	assert_int_equal(errno, ENOSPC);
+	int fd = open(f, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 60 << 20), -1);
+	assert_int_equal(errno, ENOSPC);
+	assert_int_equal(fallocate(fd, 0, 0, 60 << 20), -1);
+	assert_int_equal(errno, ENOSPC);
+	assert_int_equal(pwrite(fd, "x", 1, 60 << 20), -1);
+	assert_int_equal(errno, ENOSPC);
+	assert_int_equal(close(fd), 0);
+	struct stat st;
+	assert_int_equal(stat(f, &st), 0);
+	assert_int_equal(st.st_size, size);
+	/* That one was far too large says nothing of the others. */
+	assert_true(health_says(c, 0, "ok"));
+	free(data);
+}
+
 static void a_node_that_holds_something_else_stops_and_says_so(void **state)
 {
 	(void)state;
@@ -250,11 +303,9 @@ int main(void)
 {
 #define STORY(f) cmocka_unit_test_teardown(f, cluster_teardown)
 	const struct CMUnitTest tests[] = {
-		STORY(the_floor_is_the_same_on_every_node_and_path),
-		STORY(an_open_file_is_read_to_its_end_whatever_is_compacted),
-		STORY(history_goes_by_itself_as_retain_says),
-		STORY(at_the_quota_history_yields_and_deleting_makes_room),
-		STORY(a_node_that_holds_something_else_stops_and_says_so),
+		STORY(the_floor_is_the_same_on_every_node_and_path), STORY(an_open_file_is_read_to_its_end_whatever_is_compacted),
+		STORY(history_goes_by_itself_as_retain_says),        STORY(at_the_quota_history_yields_and_deleting_makes_room),
+		STORY(what_a_file_takes_of_the_quota_is_its_size),   STORY(a_node_that_holds_something_else_stops_and_says_so),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
