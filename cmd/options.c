@@ -225,13 +225,10 @@ static int on_allow_other(struct options *o, const char *value, char *why, size_
 	return set_flag(&o->allow_other, true, "allow_other", value, why, why_size);
 }
 
-/* It is on by default wherever it has an effect. */
+/* It is on by default wherever it has an effect on anybody but a root without his capabilities. */
 static int on_default_permissions(struct options *o, const char *value, char *why, size_t why_size)
 {
-	bool ignored;
-
-	(void)o;
-	return set_flag(&ignored, true, "default_permissions", value, why, why_size);
+	return set_flag(&o->default_permissions, true, "default_permissions", value, why, why_size);
 }
 
 static int on_fsname(struct options *o, const char *value, char *why, size_t why_size)

@@ -18,6 +18,7 @@ struct options {
 	bool linearizable;
 	bool read_only;
 	bool allow_other;
+	bool default_permissions;
 	uint32_t max_threads;
 	uint32_t lock_ttl_s;
 	uint32_t max_read; /* 0: not limited */

@@ -158,6 +158,7 @@ static int mount_it(struct daemon *d)
 		.linearizable = o->linearizable,
 		.read_only = o->read_only,
 		.allow_other = o->allow_other,
+		.default_permissions = o->default_permissions,
 		.inotify = o->inotify,
 		.debug = o->debug,
 		.max_threads = o->max_threads,

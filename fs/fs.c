@@ -148,7 +148,7 @@ static void add_option(struct fuse_args *args, const char *option)
 		abort();
 }
 
-static void build_options(const struct fs_config *c, struct fuse_args *args)
+static void build_options(const struct fs_config *c, bool checks, struct fuse_args *args)
 {
 	char *list = NULL;
 
@@ -171,9 +171,7 @@ static void build_options(const struct fs_config *c, struct fuse_args *args)
 	}
 	if (c->allow_other)
 		add_option(args, "allow_other");
-	/* The kernel checks modes only where that can refuse anybody: root alone may do all. It would cost a GETATTR, and so a barrier, for each
-	 * directory on the way of each open, because attributes are never cached. */
-	if (c->allow_other || geteuid() != 0)
+	if (checks)
 		add_option(args, "default_permissions");
 	if (c->debug && fuse_opt_add_arg(args, "-d") != 0)
 		abort();
@@ -184,7 +182,7 @@ static int mount_session(struct fs *fs, char *why, size_t why_size)
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	int error = 0;
 
-	build_options(&fs->config, &args);
+	build_options(&fs->config, fs->kernel_checks, &args);
 	fuse_set_log_func(keep_libfuse_words);
 	const struct fuse_lowlevel_ops counted = counted_operations(&operations);
 	fs->session = fuse_session_new(&args, &counted, sizeof(counted), fs);
@@ -227,6 +225,9 @@ int fs_mount(struct store *s, const struct fs_config *config, struct fs **out, c
 	fs->mvcc = store_mvcc(s);
 	fs->settings = store_settings(s);
 	fs->config = *config;
+	/* The kernel checks permissions where that can refuse anybody (root alone may do all), or where it is told to: it costs a GETATTR, and so a barrier,
+	 * for each directory on the way of each open, because attributes are never cached. */
+	fs->kernel_checks = config->default_permissions || config->allow_other || geteuid() != 0;
 	fs->operations = &operations;
 	fs->metrics = metrics_new();
 	fs->streams = streams_new(s);

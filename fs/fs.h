@@ -16,9 +16,10 @@ struct fs_config {
 	bool linearizable;
 	bool read_only;
 	bool allow_other;
-	bool inotify;  /* changes made elsewhere raise events here */
-	char rev_mark; /* begins revision and control paths (path_mark_valid) */
-	bool debug;    /* libfuse prints each request */
+	bool default_permissions; /* the kernel checks permissions, even for root */
+	bool inotify;             /* changes made elsewhere raise events here */
+	char rev_mark;            /* begins revision and control paths (path_mark_valid) */
+	bool debug;               /* libfuse prints each request */
 	uint32_t max_threads;
 	uint32_t lock_ttl_s;      /* how long locks outlive this mount if it dies */
 	uint32_t max_read;        /* bytes of one read; 0: not limited */

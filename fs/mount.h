@@ -22,6 +22,7 @@ struct fs {
 	struct store *store;
 	struct mvcc *mvcc;
 	struct fs_config config;
+	bool kernel_checks; /* permissions, by default_permissions */
 	const struct store_config *settings;
 	const struct fuse_lowlevel_ops *operations; /* as they are, uncounted */
 	struct metrics *metrics;

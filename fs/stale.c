@@ -96,7 +96,7 @@ void stale_start(struct fs *fs, struct stale **out)
 	*out = NULL;
 	s->fs = fs;
 	s->names = !fs->inotify;
-	s->hands = fs->config.allow_other || geteuid() != 0;
+	s->hands = fs->kernel_checks;
 	const struct follow_events events = {.ctx = s, .event = on_event, .lost = on_lost};
 	int error = follow_start(store_watch(fs->store), "stale", &events, &s->follow);
 	if (!error) {

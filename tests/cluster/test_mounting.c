@@ -276,7 +276,8 @@ static void what_fuse_8_offers_besides_works(void **state)
 	assert_true(run_wait(pid, PROMPT_MS, &status));
 	assert_true(wait_until(nothing_is_mounted, c->nodes[0].mount, PROMPT_MS));
 	expect_ended();
-	expect_shell(path("tallyfs %s %s -o allow_root", c->nodes[0].data, c->nodes[0].mount));
+	expect_shell(path("tallyfs %s %s -o allow_root,default_permissions", c->nodes[0].data, c->nodes[0].mount));
+	assert_non_null(strstr(expect_shell(path("grep ' %s ' /proc/mounts", c->nodes[0].mount)), "default_permissions"));
 	assert_true(file_is(path("%s/f", c->nodes[0].mount), "one"));
 	expect_shell(path("umount %s", c->nodes[0].mount));
 	expect_ended();

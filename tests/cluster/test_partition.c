@@ -228,6 +228,62 @@ static void without_a_quorum_linearizable_times_out_and_serial_answers(void **st
 		assert_true(file_is(path("%s/f", c->nodes[i].mount), "after"));
 }
 
+struct no_leader {
+	struct cluster *c;
+	int node;
+};
+
+static bool knows_no_leader(void *ctx)
+{
+	const struct no_leader *w = ctx;
+	char leader[64];
+	return node_field(w->c, w->node, "leader", leader, sizeof(leader)) && strcmp(leader, "none") == 0;
+}
+
+static double seconds_to_read(const char *name, const char *expected)
+{
+	char text[65536];
+	double begin = now_seconds();
+	ssize_t size = file_read(name, text, sizeof(text));
+	if (size <= 0 || !strstr(text, expected))
+		cluster_fail("%s: %s", name, size < 0 ? strerror((int)-size) : "not as expected");
+	return now_seconds() - begin;
+}
+
+static void expect_control_files(struct cluster *c, int node)
+{
+	static const char *const files[][2] = {{"@status", "health: "}, {"@members", "voter"}, {"@metrics", "# TYPE"}};
+	const char *m = c->nodes[node].mount;
+	for (size_t i = 0; i < 3; i++) {
+		double seconds = seconds_to_read(path("%s/%s", m, files[i][0]), files[i][1]);
+		if (seconds > 0.5)
+			cluster_fail("%s took %.2f s", files[i][0], seconds);
+	}
+}
+
+static void control_files_never_wait_for_the_cluster(void **state)
+{
+	(void)state;
+	struct cluster *c = cluster_up(NODES, "timeout=3s");
+	const char *m = c->nodes[1].mount;
+	struct stat st;
+	assert_int_equal(file_write(path("%s/f", m), "value"), 0);
+	cluster_agree(c);
+	stop_all_but(c, 1);
+	expect_control_files(c, 1);
+	/* And when it is known that nobody leads. */
+	struct no_leader w = {c, 1};
+	assert_true(wait_until(knows_no_leader, &w, CLUSTER_WAIT_MS));
+	expect_control_files(c, 1);
+	/* The root itself is another matter. */
+	assert_int_equal(stat(m, &st), -1);
+	assert_int_equal(errno, ETIMEDOUT);
+	assert_int_equal(try_open(m, O_RDONLY | O_DIRECTORY), -ETIMEDOUT);
+	assert_int_equal(try_open(path("%s/f", m), O_RDONLY), -ETIMEDOUT);
+	continue_all(c);
+	assert_true(file_is(path("%s/f", m), "value"));
+}
+
 static void two_of_three_ended_and_restarted_agree_again(void **state)
 {
 	(void)state;
@@ -257,6 +313,7 @@ int main(void)
 		STORY(a_write_that_outlives_its_leader_takes_effect_exactly_once),
 		STORY(an_append_of_unknown_outcome_is_reported_by_every_fsync_and_close),
 		STORY(without_a_quorum_linearizable_times_out_and_serial_answers),
+		STORY(control_files_never_wait_for_the_cluster),
 		STORY(two_of_three_ended_and_restarted_agree_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

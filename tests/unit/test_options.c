@@ -111,7 +111,7 @@ static void without_options_the_defaults_hold(void **state)
 	assert_string_equal(o.data, "/data");
 	assert_string_equal(o.mountpoint, "/mnt");
 	assert_true(o.linearizable);
-	assert_false(o.foreground || o.nomount || o.read_only || o.allow_other);
+	assert_false(o.foreground || o.nomount || o.read_only || o.allow_other || o.default_permissions);
 	assert_int_equal(o.store.members_count, 0);
 	assert_null(o.store.listen);
 	assert_true(o.store.timeout_ns == INT64_C(5000000000));
@@ -256,7 +256,7 @@ static void words_of_mount_are_taken(void **state)
 	assert_string_equal(o.mount_words, "nodev,nosuid,noatime,sync,dirsync");
 	assert_false(o.read_only);
 	assert_int_equal(parse_list("ro,allow_other,default_permissions,fsname=shared", &o), 0);
-	assert_true(o.read_only && o.allow_other);
+	assert_true(o.read_only && o.allow_other && o.default_permissions);
 	assert_string_equal(o.fsname, "shared");
 	assert_int_equal(parse_list("defaults,noowner,nogroup,norelatime,strictatime,nolazytime,silent,iversion,X-mount.mkdir=0755", &o),
 			 0);
