@@ -1,6 +1,8 @@
 #include "base/codec.h"
 
 #include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +50,18 @@ void writer_raw(struct writer *w, const void *data, size_t size)
 {
 	if (size > 0)
 		memcpy(writer_reserve(w, size), data, size);
+}
+
+void writer_line(struct writer *w, const char *format, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	int size = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	writer_raw(w, text, (size_t)size < sizeof(text) ? (size_t)size : sizeof(text) - 1);
+	writer_u8(w, '\n');
 }
 
 void writer_bytes(struct writer *w, const void *data, size_t size)

@@ -27,6 +27,8 @@ void writer_u16(struct writer *w, uint16_t v);
 void writer_u32(struct writer *w, uint32_t v);
 void writer_u64(struct writer *w, uint64_t v);
 void writer_raw(struct writer *w, const void *data, size_t size);
+/* A line of text, cut at 511 bytes, and its end. */
+void writer_line(struct writer *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A u32 length, then the bytes. size < 4 GiB. */
 void writer_bytes(struct writer *w, const void *data, size_t size);
 void writer_string(struct writer *w, const char *s);

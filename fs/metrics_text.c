@@ -7,43 +7,28 @@
 #include "store/figures.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 /* Histograms begin at 8 us: what is faster is not told apart. */
 #define FIRST_BUCKET 3u
 
-static void line(struct writer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void line(struct writer *out, const char *format, ...)
-{
-	char text[512];
-	va_list args;
-
-	va_start(args, format);
-	int size = vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	writer_raw(out, text, (size_t)size < sizeof(text) ? (size_t)size : sizeof(text) - 1);
-	writer_u8(out, '\n');
-}
-
 static void family(struct writer *out, const char *name, const char *type, const char *help)
 {
-	line(out, "# HELP tallyfs_%s %s", name, help);
-	line(out, "# TYPE tallyfs_%s %s", name, type);
+	writer_line(out, "# HELP tallyfs_%s %s", name, help);
+	writer_line(out, "# TYPE tallyfs_%s %s", name, type);
 }
 
 static void gauge(struct writer *out, const char *name, uint64_t value, const char *help)
 {
 	family(out, name, "gauge", help);
-	line(out, "tallyfs_%s %" PRIu64, name, value);
+	writer_line(out, "tallyfs_%s %" PRIu64, name, value);
 }
 
 static void counter(struct writer *out, const char *name, uint64_t value, const char *help)
 {
 	family(out, name, "counter", help);
-	line(out, "tallyfs_%s %" PRIu64, name, value);
+	writer_line(out, "tallyfs_%s %" PRIu64, name, value);
 }
 
 /* Of what is labelled so (without braces; empty: not at all). */
@@ -55,12 +40,13 @@ static void histogram(struct writer *out, const char *name, const char *label, c
 	for (unsigned i = 0; i < HISTOGRAM_BUCKETS - 1; i++) {
 		count += h->buckets[i];
 		if (i >= FIRST_BUCKET)
-			line(out, "tallyfs_%s_bucket{%s%sle=\"%.10g\"} %" PRIu64, name, label, comma, (double)(1u << i) / 1e6, count);
+			writer_line(out, "tallyfs_%s_bucket{%s%sle=\"%.10g\"} %" PRIu64, name, label, comma, (double)(1u << i) / 1e6,
+				    count);
 	}
 	count += h->buckets[HISTOGRAM_BUCKETS - 1];
-	line(out, "tallyfs_%s_bucket{%s%sle=\"+Inf\"} %" PRIu64, name, label, comma, count);
-	line(out, "tallyfs_%s_sum%s%s%s %.9f", name, open, label, close, (double)h->sum_ns / 1e9);
-	line(out, "tallyfs_%s_count%s%s%s %" PRIu64, name, open, label, close, count);
+	writer_line(out, "tallyfs_%s_bucket{%s%sle=\"+Inf\"} %" PRIu64, name, label, comma, count);
+	writer_line(out, "tallyfs_%s_sum%s%s%s %.9f", name, open, label, close, (double)h->sum_ns / 1e9);
+	writer_line(out, "tallyfs_%s_count%s%s%s %" PRIu64, name, open, label, close, count);
 }
 
 static void tell_node(const struct fs *fs, const struct store_figures *f, struct writer *out)
@@ -68,12 +54,12 @@ static void tell_node(const struct fs *fs, const struct store_figures *f, struct
 	static const char *const roles[] = {"leader", "follower", "candidate", "learner"};
 
 	family(out, "info", "gauge", "What this node is; always 1.");
-	line(out, "tallyfs_info{name=\"%s\",version=\"%s\",consistency=\"%s\"} 1", f->status.name, TALLYFS_VERSION,
-	     fs->config.linearizable ? "linearizable" : "serial");
+	writer_line(out, "tallyfs_info{name=\"%s\",version=\"%s\",consistency=\"%s\"} 1", f->status.name, TALLYFS_VERSION,
+		    fs->config.linearizable ? "linearizable" : "serial");
 	gauge(out, "healthy", strcmp(f->status.health, "ok") == 0, "1 if @status says that the health is ok.");
 	family(out, "raft_role", "gauge", "1 for the role that this node has.");
 	for (size_t i = 0; i < sizeof(roles) / sizeof(*roles); i++)
-		line(out, "tallyfs_raft_role{role=\"%s\"} %d", roles[i], strcmp(roles[i], f->status.role) == 0);
+		writer_line(out, "tallyfs_raft_role{role=\"%s\"} %d", roles[i], strcmp(roles[i], f->status.role) == 0);
 	gauge(out, "raft_has_leader", f->has_leader, "1 if this node knows a leader.");
 	gauge(out, "raft_voter", f->voter, "1 if this node's vote counts.");
 }
@@ -101,10 +87,10 @@ static void tell_peers(const struct store_figures *f, struct writer *out)
 		return;
 	family(out, "raft_peer_match_index", "gauge", "On the leader: the last entry that a member is known to have stored.");
 	for (uint32_t i = 0; i < f->peers_count; i++)
-		line(out, "tallyfs_raft_peer_match_index{peer=\"%s\"} %" PRIu64, f->peers[i].name, f->peers[i].match);
+		writer_line(out, "tallyfs_raft_peer_match_index{peer=\"%s\"} %" PRIu64, f->peers[i].name, f->peers[i].match);
 	family(out, "raft_peer_heard", "gauge", "On the leader: 1 if a member was heard from within the election timeout.");
 	for (uint32_t i = 0; i < f->peers_count; i++)
-		line(out, "tallyfs_raft_peer_heard{peer=\"%s\"} %d", f->peers[i].name, f->peers[i].recent);
+		writer_line(out, "tallyfs_raft_peer_heard{peer=\"%s\"} %d", f->peers[i].name, f->peers[i].recent);
 }
 
 static void tell_network(const struct store_figures *f, struct writer *out)
@@ -121,7 +107,7 @@ static void tell_network(const struct store_figures *f, struct writer *out)
 	counter(out, "peer_frames_dropped_total", f->frames_dropped, "Frames not sent: no connection, or its queue was full.");
 	family(out, "peer_frames_refused_total", "counter", "Frames received and not taken.");
 	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
-		line(out, "tallyfs_peer_frames_refused_total{reason=\"%s\"} %" PRIu64, refused[i].reason, refused[i].count);
+		writer_line(out, "tallyfs_peer_frames_refused_total{reason=\"%s\"} %" PRIu64, refused[i].reason, refused[i].count);
 }
 
 static void tell_store(const struct store_figures *f, struct writer *out)
@@ -163,12 +149,12 @@ static void tell_kinds(struct writer *out, const char *prefix, const char *who, 
 	snprintf(help, sizeof(help), "Requests of %s.", who);
 	family(out, name, "counter", help);
 	for (size_t i = 0; i < count; i++)
-		line(out, "tallyfs_%s{%s} %" PRIu64, name, kinds[i].label, kinds[i].requests);
+		writer_line(out, "tallyfs_%s{%s} %" PRIu64, name, kinds[i].label, kinds[i].requests);
 	snprintf(name, sizeof(name), "%s_errors_total", prefix);
 	snprintf(help, sizeof(help), "Requests of %s that were answered with an error, a name that is not there among them.", who);
 	family(out, name, "counter", help);
 	for (size_t i = 0; i < count; i++)
-		line(out, "tallyfs_%s{%s} %" PRIu64, name, kinds[i].label, kinds[i].errors);
+		writer_line(out, "tallyfs_%s{%s} %" PRIu64, name, kinds[i].label, kinds[i].errors);
 	snprintf(name, sizeof(name), "%s_request_duration_seconds", prefix);
 	snprintf(help, sizeof(help), "How long requests of %s took to be answered.", who);
 	family(out, name, "histogram", help);

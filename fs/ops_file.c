@@ -25,6 +25,14 @@ static struct request *file_request(fuse_req_t req, fuse_ino_t ino, struct fuse_
 	return rq;
 }
 
+/* The file as it is now, wherever it is; -ESTALE: nowhere. */
+static int newest(struct request *rq, struct record *r)
+{
+	int error = cache_record(rq->fs, rq->node, r);
+
+	return error == -ESTALE ? view_record_by_ino(rq->fs, rq->node, r) : error;
+}
+
 /* Reading from the start once more: the file as it is now, if it is still there. */
 static void read_afresh(struct request *rq, int error)
 {
@@ -32,9 +40,7 @@ static void read_afresh(struct request *rq, int error)
 	struct record r = {0};
 
 	if (!error)
-		error = cache_record(rq->fs, rq->node, &r);
-	if (error == -ESTALE)
-		error = view_record_by_ino(rq->fs, rq->node, &r);
+		error = newest(rq, &r);
 	if (error && error != -ESTALE) {
 		request_error(rq, error);
 		return;
@@ -54,9 +60,7 @@ static void read_on(struct request *rq, int error)
 	struct record r = {0};
 
 	if (!error)
-		error = cache_record(rq->fs, rq->node, &r);
-	if (error == -ESTALE)
-		error = view_record_by_ino(rq->fs, rq->node, &r);
+		error = newest(rq, &r);
 	if (error && error != -ESTALE) {
 		request_error(rq, error);
 		return;

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -93,47 +92,34 @@ void store_count_refused(struct store *s, bool replayed)
 	atomic_fetch_add(replayed ? &s->requests_replayed : &s->requests_refused, 1);
 }
 
-static void line(struct writer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void line(struct writer *out, const char *format, ...)
-{
-	char text[512];
-	va_list args;
-	va_start(args, format);
-	int size = vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	writer_raw(out, text, (size_t)size < sizeof(text) ? (size_t)size : sizeof(text) - 1);
-	writer_u8(out, '\n');
-}
-
 void store_status_text(struct store *s, const char *consistency, struct writer *out)
 {
 	struct store_status t;
 	store_status(s, &t);
-	line(out, "name: %s", t.name);
-	line(out, "id: %016" PRIx64, t.id);
-	line(out, "role: %s", t.role);
-	line(out, "leader: %s", t.leader);
-	line(out, "term: %" PRIu64, t.term);
-	line(out, "revision: %" PRIu64, t.revision);
-	line(out, "compact_revision: %" PRIu64, t.compact_revision);
-	line(out, "raft_index: %" PRIu64, t.raft_index);
-	line(out, "commit_index: %" PRIu64, t.commit_index);
-	line(out, "applied_index: %" PRIu64, t.applied_index);
-	line(out, "keys: %" PRIu64, t.keys);
-	line(out, "db_bytes: %" PRIu64, t.db_bytes);
-	line(out, "wal_bytes: %" PRIu64, t.wal_bytes);
-	line(out, "consistency: %s", consistency);
-	line(out, "cluster_id: %016" PRIx64, t.cluster_id);
-	line(out, "version: %s", TALLYFS_VERSION);
-	line(out, "health: %s", t.health);
-	line(out, "used_bytes: %" PRIu64, t.used_bytes);
-	line(out, "deleted_revision: %" PRIu64, t.deleted_revision);
-	line(out, "frames_foreign: %" PRIu64, t.frames_foreign);
-	line(out, "frames_malformed: %" PRIu64, t.frames_malformed);
-	line(out, "frames_unsealed: %" PRIu64, t.frames_unsealed);
-	line(out, "frames_forged: %" PRIu64, t.frames_forged);
-	line(out, "frames_replayed: %" PRIu64, t.frames_replayed);
-	line(out, "requests_refused: %" PRIu64, t.requests_refused);
-	line(out, "requests_replayed: %" PRIu64, t.requests_replayed);
+	writer_line(out, "name: %s", t.name);
+	writer_line(out, "id: %016" PRIx64, t.id);
+	writer_line(out, "role: %s", t.role);
+	writer_line(out, "leader: %s", t.leader);
+	writer_line(out, "term: %" PRIu64, t.term);
+	writer_line(out, "revision: %" PRIu64, t.revision);
+	writer_line(out, "compact_revision: %" PRIu64, t.compact_revision);
+	writer_line(out, "raft_index: %" PRIu64, t.raft_index);
+	writer_line(out, "commit_index: %" PRIu64, t.commit_index);
+	writer_line(out, "applied_index: %" PRIu64, t.applied_index);
+	writer_line(out, "keys: %" PRIu64, t.keys);
+	writer_line(out, "db_bytes: %" PRIu64, t.db_bytes);
+	writer_line(out, "wal_bytes: %" PRIu64, t.wal_bytes);
+	writer_line(out, "consistency: %s", consistency);
+	writer_line(out, "cluster_id: %016" PRIx64, t.cluster_id);
+	writer_line(out, "version: %s", TALLYFS_VERSION);
+	writer_line(out, "health: %s", t.health);
+	writer_line(out, "used_bytes: %" PRIu64, t.used_bytes);
+	writer_line(out, "deleted_revision: %" PRIu64, t.deleted_revision);
+	writer_line(out, "frames_foreign: %" PRIu64, t.frames_foreign);
+	writer_line(out, "frames_malformed: %" PRIu64, t.frames_malformed);
+	writer_line(out, "frames_unsealed: %" PRIu64, t.frames_unsealed);
+	writer_line(out, "frames_forged: %" PRIu64, t.frames_forged);
+	writer_line(out, "frames_replayed: %" PRIu64, t.frames_replayed);
+	writer_line(out, "requests_refused: %" PRIu64, t.requests_refused);
+	writer_line(out, "requests_replayed: %" PRIu64, t.requests_replayed);
 }
